@@ -1,0 +1,127 @@
+"""What more objects cost: one encoding of the clip and one batch of objects, or the published order of work.
+
+    python benchmarks/objects.py [--frames 16] [--objects 1,2,4,8] [--threads 2] [--preset t] [--side 256]
+
+Published order: for every object, encode all frames again and track it alone. Both run with the same code and
+the same random weights, one after the other: the ratio means the order of work, nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unipixel.core.media import Clip
+from unipixel.model.checkpoint import build_model
+from unipixel.model.presets import published_config
+from unipixel.model.sam2 import FrameFeatures, Sam2, Sam2Config
+from unipixel.model.unipixel import UniPixel
+from unipixel.tracking import track_frames
+
+SMALL_TEXT = {
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+}
+SMALL_VISION = {"hidden_size": 32, "intermediate_size": 32, "depth": 1, "num_heads": 2, "out_hidden_size": 64}
+"""The language side does not run here; it only has to exist."""
+HEADER = """\
+| objects | ours, s | frames encoded | published order, s | frames encoded | ratio | logits differ by |
+|---|---|---|---|---|---|---|"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """seconds; frames that went through the image encoder; low-resolution logits [T, O, S/4, S/4]."""
+
+    seconds: float
+    encoded: int
+    logits: Tensor
+
+
+def make_model(sam2: Sam2Config) -> UniPixel:
+    """Random weights around a mask decoder of the given sizes."""
+    config = published_config("3b")
+    content = dict(config.backbone_config)
+    content["text_config"] = {
+        **content["text_config"],
+        **SMALL_TEXT,
+        "rope_scaling": {"rope_type": "default", "mrope_section": [2, 3, 3]},
+        "num_key_value_heads": 2,
+    }
+    content["vision_config"] = {**content["vision_config"], **SMALL_VISION, "fullatt_block_indexes": [0]}
+    return build_model(replace(config, backbone_config=content, sam2=sam2)).eval()
+
+
+@contextmanager
+def counted(sam2: Sam2) -> Iterator[list[int]]:
+    """The number of frames in each call of the image encoder."""
+    calls: list[int] = []
+    encode = sam2.encode
+
+    def counting(frames: Tensor) -> FrameFeatures:
+        calls.append(len(frames))
+        return encode(frames)
+
+    sam2.encode = counting  # type: ignore[method-assign]
+    try:
+        yield calls
+    finally:
+        sam2.encode = encode  # type: ignore[method-assign]
+
+
+def measure(model: UniPixel, clip: Clip, groups: tuple[Tensor, ...]) -> Measured:
+    """Track each group of objects (hidden tokens [n, h, c]) through the whole clip, group after group."""
+    with counted(model.sam2) as calls, torch.inference_mode():
+        start = time.perf_counter()
+        logits = [
+            torch.stack([masks.logits for masks in track_frames(model, clip, group)]) for group in groups
+        ]
+        seconds = time.perf_counter() - start
+    return Measured(seconds, sum(calls), torch.cat(logits, dim=1))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="What more objects cost.")
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--objects", default="1,2,4,8", help="numbers of objects, separated by commas")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--preset", default="t", help="size of SAM 2.1: t, s, b+ or l")
+    parser.add_argument("--side", type=int, default=256, help="side of the mask view in pixels")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    torch.set_num_threads(given.threads)
+    torch.manual_seed(0)
+    model = make_model(Sam2Config.preset(given.preset, image_size=given.side))
+    shape = (given.frames, given.side, given.side, 3)
+    clip = Clip.open(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    width = model.config.sam2.d_model
+    measure(model, Clip.open(clip.read([0, 0])), (torch.randn(1, 2, width),))  # warm up
+
+    print(f"Hiera-{given.preset}, {given.side} px, {given.frames} frames, {given.threads} threads, float32\n")
+    print(HEADER)
+    for count in (int(number) for number in given.objects.split(",")):
+        prompts = torch.randn(count, model.config.hidden_tokens, width)
+        ours = measure(model, clip, (prompts,))
+        published = measure(model, clip, prompts.split(1))
+        difference = (ours.logits - published.logits).abs().max().item()
+        print(
+            f"| {count} | {ours.seconds:.2f} | {ours.encoded} | {published.seconds:.2f} "
+            f"| {published.encoded} | {ours.seconds / published.seconds:.2f} | {difference:.1e} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

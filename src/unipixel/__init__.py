@@ -1,0 +1,79 @@
+"""UniPixel: point at things, ask about them, get text and masks (arXiv 2509.18094).
+
+import unipixel
+model = unipixel.load("unipixel-tiny")
+answer = model.ask("clip.mp4", "Please segment the red circle in this video.")
+print(answer.text, answer.objects[0].masks.area)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unipixel.core.masks import RLE, FrameMask, MaskTrack
+    from unipixel.core.media import Clip
+    from unipixel.core.prompts import Box, Point, RegionMask, Scribble
+    from unipixel.core.request import Decoding, PixelBudget, RememberedObject, Request
+    from unipixel.core.response import Mention, Response, SegmentedObject
+    from unipixel.errors import UniPixelError
+    from unipixel.loading import load, save
+    from unipixel.predictor import Predictor
+
+__version__ = "0.1.0"
+
+# Where each public name lives. They are imported when first used, so that `import unipixel` costs nothing.
+_HOMES = {
+    "load": "loading",
+    "save": "loading",
+    "Predictor": "predictor",
+    "Clip": "core.media",
+    "Point": "core.prompts",
+    "Box": "core.prompts",
+    "RegionMask": "core.prompts",
+    "Scribble": "core.prompts",
+    "RLE": "core.masks",
+    "FrameMask": "core.masks",
+    "MaskTrack": "core.masks",
+    "Request": "core.request",
+    "RememberedObject": "core.request",
+    "Decoding": "core.request",
+    "PixelBudget": "core.request",
+    "Response": "core.response",
+    "SegmentedObject": "core.response",
+    "Mention": "core.response",
+    "UniPixelError": "errors",
+}
+
+__all__ = [
+    "RLE",
+    "Box",
+    "Clip",
+    "Decoding",
+    "FrameMask",
+    "MaskTrack",
+    "Mention",
+    "PixelBudget",
+    "Point",
+    "Predictor",
+    "RegionMask",
+    "RememberedObject",
+    "Request",
+    "Response",
+    "Scribble",
+    "SegmentedObject",
+    "UniPixelError",
+    "load",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unipixel' has no attribute {name!r}")
+    value = getattr(import_module(f"unipixel.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,182 @@
+"""`unipixel ask`: one question about a picture or video."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from unipixel.cli.folder import MASKS, output_folder
+from unipixel.cli.prompts import FORMS, parse_prompt
+from unipixel.cli.terminal import introduce, manners, note
+
+if TYPE_CHECKING:
+    from unipixel.core.media import Clip
+    from unipixel.core.prompts import Prompt
+    from unipixel.core.request import Decoding, Request
+    from unipixel.core.response import Response
+
+ORDER = "unipixel.prompt_order"
+PALETTE_IDS = 255
+
+
+class PromptOrder(TyperCommand):
+    """A command that remembers in which order prompts of different kinds stand on the command line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note the kinds of the prompts in their order, then parse as usual."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        ctx.meta[ORDER] = [parameter.name for parameter in given if parameter.name in FORMS]
+        return super().parse_args(ctx, args)
+
+
+def ask(
+    ctx: typer.Context,
+    media: Annotated[Path, typer.Argument(metavar="MEDIA", help="A picture, a video or a folder of frames.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="The question; [0], [1], … name the prompts in their order.")
+    ],
+    point: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y[@FRAME]", help="A click, in pixels.")
+    ] = None,
+    box: Annotated[list[str] | None, typer.Option(metavar="X1,Y1,X2,Y2[@FRAME]", help="A box.")] = None,
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE[@FRAME]", help="A picture of the clip's size, not black where the object is."
+        ),
+    ] = None,
+    scribble: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y;X,Y…[@FRAME]", help="A stroke over the object.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A bundled name, a folder or a hub id.")
+    ] = "unipixel-tiny",
+    frames: Annotated[
+        int | None, typer.Option(help="How many frames the language model sees (default: the model's own).")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps …")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 512,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest word, above 0 draws.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Draw only from the likeliest words of this total.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the drawing.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Write overlay, palette PNGs and masks.json here."
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier result in that folder.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Ask about a picture or video; get text and masks."""
+    given = {"point": point or [], "box": box or [], "mask": mask or [], "scribble": scribble or []}
+    with manners():
+        from unipixel.core.request import Decoding
+
+        decoding = Decoding(max_new_tokens, temperature, top_p, seed)
+        request = _request(media, text, _in_order(ctx.meta[ORDER], given), frames, decoding)
+        with output_folder(output, overwrite=overwrite) if output else nullcontext() as folder:
+            response = _answer(request, model, device, dtype)
+            if folder is not None:
+                _write(folder, request.clip, response)
+        typer.echo(_as_json(request.clip, response, model) if as_json else _as_text(request.clip, response))
+        if output is not None:
+            note(f"written to {output}: {', '.join(_written(output))}")
+
+
+def _in_order(kinds: Sequence[str], given: dict[str, list[str]]) -> list[Prompt]:
+    """Prompts in the order in which they were given; `kinds` tells whose turn it is."""
+    queues = {kind: iter(texts) for kind, texts in given.items()}
+    return [parse_prompt(kind, next(queues[kind])) for kind in kinds]
+
+
+def _request(
+    media: Path, text: str, prompts: Sequence[Prompt], frames: int | None, decoding: Decoding
+) -> Request:
+    """Everything that can be checked without the model is checked here."""
+    from unipixel.core.media import Clip
+    from unipixel.core.question import compose_question
+    from unipixel.core.request import Request
+
+    clip = Clip.open(media)
+    turn, memory = compose_question(text, prompts, clip)
+    shown = tuple(prompt.frame for prompt in prompts)
+    return Request(clip, (turn,), memory, keep_frames=shown, num_frames=frames, decoding=decoding)
+
+
+def _answer(request: Request, model: str, device: str, dtype: str) -> Response:
+    from unipixel.loading import load
+
+    opened = load(model, device=device, dtype=dtype)
+    introduce(opened, model)
+    return opened.answer([request])[0]
+
+
+def _document(clip: Clip, response: Response) -> dict[str, Any]:
+    from unipixel.output.export import ClipInfo, masks_document
+
+    tracks = {one.id: one.masks for one in response.objects}
+    return masks_document(ClipInfo.of(clip), tracks, _names(response))
+
+
+def _names(response: Response) -> dict[int, str]:
+    return {one.id: one.name for one in response.objects if one.name}
+
+
+def _as_json(clip: Clip, response: Response, model: str) -> str:
+    document = {
+        "text": response.text,
+        **_document(clip, response),
+        "mentions": [asdict(mention) for mention in response.mentions],
+        "frames_seen": list(response.frames_seen),
+        "finish_reason": response.finish_reason,
+        "model": model,
+    }
+    return json.dumps(document, ensure_ascii=False, allow_nan=False)
+
+
+def _as_text(clip: Clip, response: Response) -> str:
+    lines = [_printable(response.text)]
+    for one in response.objects:
+        areas = [frame.rle.area for frame in one.masks if frame.present]
+        mean = sum(areas) / max(1, len(areas))
+        share = mean / (clip.width * clip.height)
+        name = f" {one.name}" if one.name else ""
+        where = f"on {len(areas)} of {clip.num_frames} frame{'s' if clip.num_frames != 1 else ''}"
+        lines.append(f"[{one.id}]{name}: {where}, mean area {mean:.0f} pixels ({share:.1%})")
+    return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    """Text without the control characters by which a model could steer the terminal."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
+
+
+def _write(folder: Path, clip: Clip, response: Response) -> None:
+    from unipixel.output.export import ClipInfo, write_masks_json, write_overlay, write_palette_pngs
+
+    tracks = {one.id: one.masks for one in response.objects}
+    write_overlay(
+        folder / ("overlay.png" if clip.is_image else "overlay.mp4"), clip, tracks, _names(response)
+    )
+    if max(tracks, default=0) < PALETTE_IDS:
+        write_palette_pngs(folder / MASKS, ClipInfo.of(clip), tracks)
+    else:
+        note(
+            f"warning: no palette PNGs: object {max(tracks)} does not fit them, ids end at {PALETTE_IDS - 1}"
+        )
+    write_masks_json(folder / "masks.json", _document(clip, response))
+
+
+def _written(folder: Path) -> list[str]:
+    return sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())

@@ -1,0 +1,54 @@
+"""A person's words and pointers as a question: which pointer stands where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from unipixel.core.conversation import Part, Refer, Turn, user
+from unipixel.core.masks import RLE, FrameMask, MaskTrack
+from unipixel.core.media import Clip
+from unipixel.core.prompts import Prompt, RegionMask, Scribble
+from unipixel.core.request import RememberedObject
+from unipixel.errors import RequestError
+
+
+def compose_question(
+    text: str, prompts: Sequence[Prompt], clip: Clip
+) -> tuple[Turn, tuple[RememberedObject, ...]]:
+    """A question in which prompt k is object `[k]`.
+
+    A click or box is placed behind the first `[k]` in the text, or at the end if the text does not mention
+    it; a mask or scribble becomes an object of the memory, which precedes the question. Raises PromptError or
+    RequestError for prompts that do not fit the clip, and for empty text.
+    """
+    if not text.strip():
+        raise RequestError("the question is empty; write what you want to know or to have segmented")
+    for prompt in prompts:
+        prompt.check(clip.width, clip.height, clip.num_frames)
+    parts: list[Part] = [text]
+    remembered = []
+    for number, prompt in enumerate(prompts):
+        if isinstance(prompt, Scribble):
+            prompt = prompt.to_mask(clip.width, clip.height)
+        if isinstance(prompt, RegionMask):
+            remembered.append(remember(number, prompt))
+        else:
+            parts = _point_at(parts, number, Refer(prompt))
+    return user(*parts), tuple(remembered)
+
+
+def remember(number: int, region: RegionMask) -> RememberedObject:
+    """A mask on one frame as object `[number]` of the memory."""
+    frame = FrameMask(region.frame, RLE.from_mask(region.mask), score=1.0, present=True)
+    return RememberedObject(number, MaskTrack((frame,)))
+
+
+def _point_at(parts: Sequence[Part], number: int, slot: Refer) -> list[Part]:
+    """Parts with a slot behind the first mention of `[number]`."""
+    label = f"[{number}]"
+    for index, part in enumerate(parts):
+        found = re.search(re.escape(label), part) if isinstance(part, str) else None
+        if found and isinstance(part, str):
+            return [*parts[:index], part[: found.end()] + " ", slot, part[found.end() :], *parts[index + 1 :]]
+    return [*parts, f" {label} ", slot]

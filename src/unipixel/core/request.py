@@ -1,0 +1,144 @@
+"""One immutable value that says everything a caller may want from the model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from unipixel.core.conversation import Turn
+from unipixel.core.masks import MaskTrack
+from unipixel.core.media import Clip
+from unipixel.errors import PromptError, RequestError
+
+TOKEN_PIXELS = 28 * 28
+"""Pixels that one language-view token covers (a 2x2 group of 14-pixel patches)."""
+
+
+@dataclass(frozen=True)
+class PixelBudget:
+    """How many pixels a frame of the language view may have (benchmarks.md 0.2).
+
+    With `shared_frames` n, a clip of which L < n frames are shown gets floor(n / L) times the maximum.
+    """
+
+    min_pixels: int = 128 * TOKEN_PIXELS
+    max_pixels: int = 256 * TOKEN_PIXELS
+    shared_frames: int | None = 16
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_pixels <= self.max_pixels:
+            raise RequestError(
+                f"a pixel budget needs 0 < min_pixels <= max_pixels; found {self.min_pixels} and "
+                f"{self.max_pixels}"
+            )
+        if self.shared_frames is not None and self.shared_frames < 1:
+            raise RequestError(f"shared_frames must be at least 1; found {self.shared_frames}")
+
+    def for_frames(self, num_frames: int) -> tuple[int, int]:
+        """The (minimum, maximum) pixels of a frame when `num_frames` frames are shown."""
+        factor = max(1, self.shared_frames // num_frames) if self.shared_frames else 1
+        return self.min_pixels, self.max_pixels * factor
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the answer's tokens are chosen: greedy by default, drawn when `temperature` > 0."""
+
+    max_new_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise RequestError(f"max_new_tokens must be at least 1; found {self.max_new_tokens}")
+        if not (self.temperature >= 0 and math.isfinite(self.temperature)):
+            raise RequestError(f"temperature must be 0 (greedy) or positive; found {self.temperature:g}")
+        if not 0 < self.top_p <= 1:
+            raise RequestError(f"top_p must lie in (0, 1]; found {self.top_p:g}")
+
+
+@dataclass(frozen=True)
+class RememberedObject:
+    """An object of the memory: its number `[id]` and its masks on some frames of the
+    clip (none on the others)."""
+
+    id: int
+    masks: MaskTrack
+
+    def __post_init__(self) -> None:
+        if self.id < 0:
+            raise RequestError(f"an object's id must be 0 or more; found {self.id}")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question about a clip.
+
+    `turns` alternates user and assistant and ends with the question. `memory` lists the objects whose
+    features precede the first question (`<|mem|>`, architecture.md section 2). `forced_answer` is read
+    instead of generated (teacher forcing); `answer_prefix` opens the generated answer. `keep_frames` are
+    always among the frames that the language model sees. `num_frames` and `pixels` default to the model's
+    own.
+    """
+
+    clip: Clip
+    turns: tuple[Turn, ...]
+    memory: tuple[RememberedObject, ...] = ()
+    forced_answer: Turn | None = None
+    answer_prefix: str = ""
+    keep_frames: tuple[int, ...] = ()
+    num_frames: int | None = None
+    pixels: PixelBudget | None = None
+    decoding: Decoding = field(default_factory=Decoding)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "turns", tuple(self.turns))
+        object.__setattr__(self, "memory", tuple(self.memory))
+        self._check_turns()
+        self._check_memory()
+        if self.num_frames is not None and self.num_frames < 1:
+            raise RequestError(
+                f"the language model needs at least 1 frame; found num_frames={self.num_frames}"
+            )
+        kept = {*self.keep_frames, *(prompt.frame for turn in self.turns for prompt in turn.prompts)}
+        for index in kept:
+            if not 0 <= index < self.clip.num_frames:
+                raise PromptError(
+                    f"frame {index} does not exist: the clip has frames 0 to {self.clip.num_frames - 1}"
+                )
+        object.__setattr__(self, "keep_frames", tuple(sorted(kept)))
+
+    def _check_turns(self) -> None:
+        if not self.turns:
+            raise RequestError("a request needs at least one question")
+        for index, turn in enumerate(self.turns):
+            expected = "user" if index % 2 == 0 else "assistant"
+            if turn.role != expected:
+                raise RequestError(
+                    f"turn {index} is said by the {turn.role}; turns alternate and begin with the user"
+                )
+            for prompt in turn.prompts:
+                prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
+        if self.turns[-1].role != "user":
+            raise RequestError("the last turn must be the user's; give an answer to read as forced_answer")
+        if self.forced_answer is not None and self.forced_answer.role != "assistant":
+            raise RequestError("forced_answer must be the assistant's turn")
+        if self.forced_answer is not None and self.forced_answer.prompts:
+            raise RequestError(
+                "forced_answer points at something; clicks and boxes belong in the user's turns"
+            )
+        if self.forced_answer is not None and self.answer_prefix:
+            raise RequestError("give either forced_answer or answer_prefix, not both")
+
+    def _check_memory(self) -> None:
+        ids = [remembered.id for remembered in self.memory]
+        if len(set(ids)) != len(ids):
+            raise RequestError(f"every object of the memory needs its own id; found {ids}")
+        for remembered in self.memory:
+            size = (remembered.masks.height, remembered.masks.width)
+            if size != (self.clip.height, self.clip.width):
+                raise PromptError(
+                    f"object [{remembered.id}] has masks of {size[1]}x{size[0]} pixels, "
+                    f"but the clip is {self.clip.width}x{self.clip.height}"
+                )

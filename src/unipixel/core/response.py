@@ -1,0 +1,59 @@
+"""What the model answers: text, objects with masks, and which words mean which object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from unipixel.core.masks import MaskTrack
+
+FinishReason: TypeAlias = Literal["stop", "length", "forced"]
+
+
+@dataclass(frozen=True)
+class SegmentedObject:
+    """An object that an answer segmented: its number `[id]` and its masks on every frame of the clip."""
+
+    id: int
+    masks: MaskTrack
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.name or f"[{self.id}]"
+
+
+@dataclass(frozen=True)
+class Mention:
+    """`Response.text[start:stop]` means object `object_id`."""
+
+    start: int
+    stop: int
+    object_id: int
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer.
+
+    `text` is for people: where the model emitted `<|seg|>` it shows the object's number (`[0]`), and
+    `mentions` says which characters those are. `raw_text` keeps the tokens. `frames_seen` are the clip's
+    frames that the language model saw. `finish_reason`: "stop" (the answer ended), "length" (cut at the
+    limit) or "forced" (the answer was given).
+    """
+
+    text: str
+    objects: tuple[SegmentedObject, ...]
+    mentions: tuple[Mention, ...]
+    raw_text: str
+    frames_seen: tuple[int, ...]
+    finish_reason: FinishReason
+
+    def __getitem__(self, object_id: int) -> SegmentedObject:
+        """The object with this id; KeyError names the ids that exist."""
+        for segmented in self.objects:
+            if segmented.id == object_id:
+                return segmented
+        raise KeyError(
+            f"no object [{object_id}] in this answer; it has {[known.id for known in self.objects]}"
+        )

@@ -1,0 +1,76 @@
+"""What UniPixel needs of a vision-language model. A second base model is a second
+file that satisfies `Backbone`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from unipixel.model.inputs import Grid, Inputs, LanguageView
+
+
+@dataclass(frozen=True)
+class VisualFeatures:
+    """Features of the clips of a batch, merged cells in raster order unless the order says otherwise.
+
+    merged [n, d]: what enters the language model; unmerged [n, v]: what enters the merger's MLP (2x2 groups
+    side by side), in raster order; windowed [n, v]: the same in the order in which the tower computes them
+    (window by window).
+    """
+
+    merged: Tensor
+    unmerged: Tensor
+    windowed: Tensor
+
+
+@dataclass(frozen=True)
+class Thought:
+    """hidden [B, L, d] before the final norm, and the key/value cache that now also
+    holds these tokens (or None)."""
+
+    hidden: Tensor
+    cache: Any
+
+
+class Backbone(nn.Module, ABC):
+    """The seams of the base model; all of them are pure but for the cache that the caller holds."""
+
+    hidden_size: int
+    visual_size: int
+    vocabulary_size: int
+
+    @abstractmethod
+    def see(self, view: LanguageView) -> VisualFeatures:
+        """Visual tower."""
+
+    @abstractmethod
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Token embeddings [B, L, d]."""
+
+    @abstractmethod
+    def positions(self, inputs: Inputs) -> Tensor:
+        """Rotary positions [3, B, L] of a batch (time, height, width)."""
+
+    @abstractmethod
+    def new_cache(self) -> Any:
+        """An empty key/value cache that the caller holds."""
+
+    @abstractmethod
+    def think(self, tokens: Tensor, positions: Tensor, attention_mask: Tensor, cache: Any = None) -> Thought:
+        """Decoder layers. attention_mask bool [B, cached + L]."""
+
+    @abstractmethod
+    def speak(self, hidden: Tensor) -> Tensor:
+        """Final norm and vocabulary: logits [..., vocabulary]."""
+
+    @abstractmethod
+    def placeholders(self, grid: Grid) -> int:
+        """How many placeholder tokens a clip of this grid takes."""
+
+    @property
+    @abstractmethod
+    def merger(self) -> nn.Module:
+        """The projection from unmerged to merged features (the object memory's starts as its copy)."""

@@ -1,0 +1,69 @@
+"""What a checkpoint is made of: sizes, token ids, and the named choices where the
+published code has a defect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+from typing import Any, Literal
+
+from unipixel.core.request import PixelBudget
+from unipixel.model.object_memory import RegionOrder
+from unipixel.model.sam2.config import Sam2Config
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """Ids of the tokens that steer the model, looked up in the tokenizer by name
+    when a checkpoint is opened."""
+
+    ref: int
+    seg: int
+    mem: int
+    image: int
+    video: int
+    turn_end: int
+    end_of_text: int
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """Tokens that end an answer."""
+        return self.turn_end, self.end_of_text
+
+    @property
+    def rows(self) -> int:
+        """Rows that a vocabulary table needs at least to hold them all."""
+        largest: int = max(astuple(self))
+        return 1 + largest
+
+
+@dataclass(frozen=True)
+class Licences:
+    """Terms of use, as far as somebody has read them; "unknown" otherwise."""
+
+    code: str = "Apache-2.0"
+    weights: str = "unknown"
+    base: str = "unknown"
+    data: str = "unknown"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that is not a weight.
+
+    `backbone` names the family and `backbone_config` holds its sizes as transformers writes them.
+    `region_order`, `seconds` and `sam2.rotary_gradients` are the named choices of architecture.md section 4.
+    `num_frames` and `pixels`: what the language model is shown by default.
+    """
+
+    backbone_config: Mapping[str, Any]
+    sam2: Sam2Config
+    tokens: TokenIds
+    backbone: str = "qwen2_5_vl"
+    hidden_tokens: int = 2
+    region_order: RegionOrder = "raster"
+    seconds: Literal["published", "fractional"] = "published"
+    num_frames: int = 16
+    pixels: PixelBudget = field(default_factory=PixelBudget)
+    licences: Licences = field(default_factory=Licences)
+    name: str = "unnamed"

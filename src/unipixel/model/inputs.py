@@ -1,0 +1,155 @@
+"""The tensors that enter and leave the model, with their shapes.
+
+Legend: B samples, L tokens, N patches, P object prompts, T frames, O objects, S side of the mask view, d
+language-model width, c mask-decoder width, h hidden tokens per mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+def move(value: T, device: torch.device | str, dtype: torch.dtype | None = None) -> T:
+    """Move every tensor inside a dataclass, tuple or tensor; floating tensors also take `dtype`."""
+    if isinstance(value, Tensor):
+        cast = dtype if dtype is not None and value.is_floating_point() else None
+        return value.to(device=device, dtype=cast)  # type: ignore[return-value]
+    if isinstance(value, tuple):
+        return tuple(move(item, device, dtype) for item in value)  # type: ignore[return-value]
+    if hasattr(value, "__dataclass_fields__"):
+        moved = {field.name: move(getattr(value, field.name), device, dtype) for field in fields(value)}  # type: ignore[arg-type]
+        return replace(value, **moved)  # type: ignore[type-var]
+    return value
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Patches of one clip in the language view: `time` pairs of frames, `height` x
+    `width` patches of 14 pixels each."""
+
+    time: int
+    height: int
+    width: int
+
+    @property
+    def num_patches(self) -> int:
+        return self.time * self.height * self.width
+
+    def merged(self, merge: int = 2) -> tuple[int, int, int]:
+        """Size in language-model tokens: (time, height, width)."""
+        return self.time, self.height // merge, self.width // merge
+
+
+@dataclass(frozen=True)
+class LanguageView:
+    """What the visual tower sees of one or several clips, one after the other.
+
+    patches: float [N, 3 * 2 * 14 * 14]; grids: one per clip; seconds_per_grid: seconds between two temporal
+    steps, one per clip. A still of the general mix is an image (`is_image`), every other picture a one-frame
+    video.
+    """
+
+    patches: Tensor
+    grids: tuple[Grid, ...]
+    seconds_per_grid: tuple[float, ...]
+    is_image: tuple[bool, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.is_image:
+            object.__setattr__(self, "is_image", (False,) * len(self.grids))
+        expected = sum(grid.num_patches for grid in self.grids)
+        assert self.patches.shape[0] == expected, (
+            f"{self.patches.shape[0]} patches, but the grids hold {expected}"
+        )
+        assert len(self.grids) == len(self.seconds_per_grid) == len(self.is_image), (
+            "one grid, time and kind per clip"
+        )
+
+
+@dataclass(frozen=True)
+class ObjectPrompt:
+    """One click or box in the mask view: coords float [n, 2] in 0..S-1, labels int [n] (1 click, 2 and 3 box
+    corners, 0 negative), time: position among the shown frames divided by 2 * grid_t - 1, in [0, 1]."""
+
+    coords: Tensor
+    labels: Tensor
+    time: float
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A batch for the language side.
+
+    token_ids int [B, L] with the visual placeholders expanded; attention_mask bool [B, L] (False: padding, on
+    either side); view: the clips of all samples in order; prompts: those of all samples in order of their
+    `<|ref|>`; regions: per sample bool [time, O, height, width] on the merged grid, or None: the cells that
+    each `<|mem|>` averages.
+    """
+
+    token_ids: Tensor
+    attention_mask: Tensor
+    view: LanguageView
+    prompts: tuple[ObjectPrompt, ...] = ()
+    regions: tuple[Tensor | None, ...] = ()
+
+    @property
+    def batch_size(self) -> int:
+        return int(self.token_ids.shape[0])
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Inputs:
+        """Move to a device; floating tensors take `dtype`, but coordinates stay
+        float32 (bf16 cannot hold a pixel)."""
+        moved = move(self, device)
+        view = replace(moved.view, patches=move(moved.view.patches, device, dtype))
+        return replace(moved, view=view)
+
+
+def collate(samples: Sequence[Inputs], pad_id: int, pad_left: bool) -> Inputs:
+    """Join samples into one batch; generation pads on the left, training on the right."""
+    length = max(sample.token_ids.shape[1] for sample in samples)
+
+    def pad(rows: Tensor, value: int) -> Tensor:
+        missing = length - rows.shape[1]
+        return torch.nn.functional.pad(rows, (missing, 0) if pad_left else (0, missing), value=value)
+
+    return Inputs(
+        token_ids=torch.cat([pad(sample.token_ids, pad_id) for sample in samples]),
+        attention_mask=torch.cat([pad(sample.attention_mask, 0) for sample in samples]).bool(),
+        view=LanguageView(
+            patches=torch.cat([sample.view.patches for sample in samples]),
+            grids=tuple(grid for sample in samples for grid in sample.view.grids),
+            seconds_per_grid=tuple(value for sample in samples for value in sample.view.seconds_per_grid),
+            is_image=tuple(value for sample in samples for value in sample.view.is_image),
+        ),
+        prompts=tuple(prompt for sample in samples for prompt in sample.prompts),
+        regions=tuple(
+            region for sample in samples for region in (sample.regions or (None,) * sample.batch_size)
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What training supervises: labels int [B, L] (-100: not counted); frames float [T, 3, S, S] and
+    masks bool [T, O, S, S] per sample, in the order of the sample's `<|seg|>` tokens."""
+
+    labels: Tensor
+    frames: tuple[Tensor, ...] = ()
+    masks: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Output:
+    """hidden [B, L, d]: after the last decoder layer, before its final norm; logits [B, L,
+    vocabulary]; mask_prompts: per sample [n, h, c], one for each `<|seg|>` in the input."""
+
+    hidden: Tensor
+    logits: Tensor
+    mask_prompts: tuple[Tensor, ...]

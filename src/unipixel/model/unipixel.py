@@ -1,0 +1,98 @@
+"""UniPixel (arXiv 2509.18094, figure 3): one language model that refers, segments and remembers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unipixel.model.backbone import Backbone
+from unipixel.model.config import ModelConfig, TokenIds
+from unipixel.model.inputs import Inputs, Output
+from unipixel.model.object_memory import ObjectMemory
+from unipixel.model.object_prompt import ObjectPromptEncoder
+from unipixel.model.sam2 import MaskTracker, Sam2
+
+
+class SegHead(nn.Sequential):
+    """The state that predicts `<|seg|>` [..., d] -> the hidden tokens that prompt the
+    mask decoder [..., h, c]."""
+
+    def __init__(self, hidden_size: int, num_tokens: int, width: int) -> None:
+        super().__init__(
+            nn.RMSNorm(hidden_size, eps=1e-6),
+            nn.Linear(hidden_size, hidden_size),
+            nn.GELU(),
+            nn.Linear(hidden_size, num_tokens * width),
+        )
+        self.num_tokens = num_tokens
+
+    def forward(self, state: Tensor) -> Tensor:
+        tokens: Tensor = super().forward(state)  # type: ignore[no-untyped-call]
+        split: Tensor = tokens.unflatten(-1, (self.num_tokens, -1))
+        return split
+
+
+class UniPixel(nn.Module):
+    """The parts of the figure: backbone, object-prompt encoder, object memory,
+    `<|seg|>` head and mask decoder."""
+
+    def __init__(self, config: ModelConfig, backbone: Backbone) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        self.object_prompt = ObjectPromptEncoder(config.sam2, backbone.hidden_size)
+        self.object_memory = ObjectMemory(backbone.visual_size, backbone.hidden_size, config.region_order)
+        self.seg_head = SegHead(backbone.hidden_size, config.hidden_tokens, config.sam2.d_model)
+        self.sam2 = Sam2(config.sam2)
+
+    @property
+    def tokens(self) -> TokenIds:
+        return self.config.tokens
+
+    @property
+    def tracker(self) -> MaskTracker:
+        """Turns hidden tokens into masks, frame after frame."""
+        return MaskTracker(self.sam2)
+
+    def read(self, x: Inputs) -> Tensor:
+        """Everything that the language model reads, as embeddings [B, L, d]."""
+        tokens = self.backbone.embed(x.token_ids)
+        seen = self.backbone.see(x.view)
+        vision = (x.token_ids == self.tokens.video) | (x.token_ids == self.tokens.image)
+        tokens = place(tokens, vision, seen.merged, "visual placeholders")
+        if x.prompts or (x.token_ids == self.tokens.ref).any():
+            prompts = self.object_prompt(x.prompts) if x.prompts else tokens.new_zeros(0, tokens.shape[-1])
+            tokens = place(tokens, x.token_ids == self.tokens.ref, prompts, "<|ref|> slots")
+        if any(region is not None for region in x.regions) or (x.token_ids == self.tokens.mem).any():
+            assert x.regions, "the text has <|mem|> slots, but no region was given"
+            memory = self.object_memory(seen, x.view.grids, x.regions)
+            tokens = place(tokens, x.token_ids == self.tokens.mem, memory, "<|mem|> slots")
+        return tokens
+
+    def forward(self, x: Inputs, cache: Any = None) -> Output:
+        """Read, think, speak; and for every `<|seg|>` in the input the hidden tokens
+        that ask for its mask."""
+        tokens = self.read(x)
+        hidden = self.backbone.think(tokens, self.backbone.positions(x), x.attention_mask, cache).hidden
+        return Output(
+            hidden=hidden,
+            logits=self.backbone.speak(hidden),
+            mask_prompts=self.mask_prompts(hidden, x.token_ids),
+        )
+
+    def mask_prompts(self, hidden: Tensor, token_ids: Tensor) -> tuple[Tensor, ...]:
+        """Per sample [n, h, c]: from the state *before* each `<|seg|>`, the one that predicts it."""
+        asks = torch.zeros_like(token_ids, dtype=torch.bool)
+        asks[:, :-1] = token_ids[:, 1:] == self.tokens.seg
+        return tuple(self.seg_head(hidden[row, asks[row]]) for row in range(len(token_ids)))
+
+
+def place(tokens: Tensor, slots: Tensor, features: Tensor, what: str) -> Tensor:
+    """tokens [B, L, d] with features [n, d] in the n true places of slots [B, L]; refuses any other count."""
+    count = int(slots.sum())
+    assert count == features.shape[0], (
+        f"the text has {count} {what}, but {features.shape[0]} features were given"
+    )
+    return tokens.masked_scatter(slots[..., None], features.to(tokens.dtype))

@@ -1,0 +1,88 @@
+"""The plain training loop: one optimiser, a warm-up and a cosine, a progress line, and
+a stop at the first loss that is no number."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+
+FADE = 0.95
+"""How much of a running mean one step keeps."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps and rates of one phase: a linear warm-up to `rate`, then a cosine down to `rate` * `floor`."""
+
+    steps: int
+    rate: float
+    warmup: int = 50
+    floor: float = 0.05
+    weight_decay: float = 0.01
+    clip: float = 1.0
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of step 0 … steps - 1."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.rate * (self.floor + (1 - self.floor) * (1 + math.cos(math.pi * done)) / 2)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """The loss to minimise, and figures to show."""
+
+    loss: Tensor
+    figures: dict[str, float]
+
+
+class TrainingError(RuntimeError):
+    """The loss is no longer a number."""
+
+
+def train(
+    name: str,
+    parts: Callable[[], Iterator[nn.Parameter]],
+    schedule: Schedule,
+    step: Callable[[int], StepResult],
+) -> dict[str, float]:
+    """Run one phase over the parameters that `parts` yields; returns the running means of the last steps.
+
+    Raises TrainingError, naming phase and step, when the loss is not finite.
+    """
+    parameters = list(parts())
+    optimiser = torch.optim.AdamW(
+        parameters, lr=schedule.rate, weight_decay=schedule.weight_decay, betas=(0.9, 0.98)
+    )
+    means: dict[str, float] = {}
+    start = time.monotonic()
+    for number in range(schedule.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.rate_at(number)
+        result = step(number)
+        if not torch.isfinite(result.loss):
+            raise TrainingError(f"{name}: the loss of step {number} is {result.loss.item()}")
+        optimiser.zero_grad(set_to_none=True)
+        result.loss.backward()
+        nn.utils.clip_grad_norm_(parameters, schedule.clip)
+        optimiser.step()
+        for key, value in {"loss": result.loss.item(), **result.figures}.items():
+            means[key] = value if key not in means else FADE * means[key] + (1 - FADE) * value
+        if (number + 1) % 50 == 0 or number + 1 == schedule.steps:
+            _report(name, number + 1, schedule.steps, time.monotonic() - start, means)
+    return means
+
+
+def _report(name: str, done: int, steps: int, seconds: float, means: dict[str, float]) -> None:
+    figures = "  ".join(f"{key} {value:.3f}" for key, value in means.items())
+    left = seconds / done * (steps - done)
+    log.info("%s %d/%d  %.2f s/step  %.0f s left  %s", name, done, steps, seconds / done, left, figures)
