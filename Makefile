@@ -30,6 +30,9 @@ format: $(READY)
 	$(RUN) -m ruff check --fix --quiet .
 	$(RUN) -m ruff format --quiet .
 
+# Large tensors come and go at every step: let the C library keep their pages (docs/log.md).
+tiny: export MALLOC_MMAP_THRESHOLD_ := 8589934592
+tiny: export MALLOC_TRIM_THRESHOLD_ := 8589934592
 tiny: $(READY)
 	$(RUN) -m unipixel.training.tiny -o build/unipixel-tiny
 

@@ -14,14 +14,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from unipixel import loading
+from unipixel import loading, memory
 from unipixel.core.conversation import Refer, Segment, assistant, user
 from unipixel.core.media import Clip
 from unipixel.core.prompts import Point, RegionMask
 from unipixel.core.question import remember
 from unipixel.core.request import PixelBudget, Request
 from unipixel.errors import ConfigError, OutputError, WeightsError
-from unipixel.loading import choose_device, choose_dtype, estimate_bytes, find_checkpoint, load, save
+from unipixel.hub import find_checkpoint
+from unipixel.loading import choose_device, choose_dtype, load, save
+from unipixel.memory import available_bytes, check_memory, estimate_bytes
+from unipixel.model.checkpoint import shapes_of
 from unipixel.model.config import Licences
 from unipixel.model.weights import published_state, read_shapes
 from unipixel.predictor import Predictor
@@ -273,15 +276,17 @@ def test_estimate_is_the_size_of_the_tensors(golden: Predictor, golden_checkpoin
     held = sum(tensor.numel() * 4 for tensor in published_state(golden.model).values())
     assert estimate_bytes(shapes, torch.float32) == held
     assert estimate_bytes(shapes, torch.bfloat16) == held // 2
+    assert shapes_of(golden.config) == shapes
+
+
+def unread(*_: object) -> dict[str, Tensor]:
+    raise AssertionError("the weights were read")
 
 
 def test_too_little_memory_is_said_before_reading(
     golden_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unread(*_: object) -> dict[str, Tensor]:
-        raise AssertionError("the weights were read")
-
-    monkeypatch.setattr(loading, "_available_bytes", lambda: 4_000_000)
+    monkeypatch.setattr(memory, "available_bytes", lambda _: 4_000_000)
     monkeypatch.setattr(loading, "read_tensors", unread)
     with pytest.raises(
         WeightsError, match=r"as float32, but 0\.0 GB are free; try dtype='bfloat16' or a smaller"
@@ -292,8 +297,54 @@ def test_too_little_memory_is_said_before_reading(
 
 
 def test_unknown_memory_does_not_stop(golden_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_available_bytes", lambda: None)
+    monkeypatch.setattr(memory, "available_bytes", lambda _: None)
     assert load(golden_checkpoint).model is not None
+
+
+def test_adapters_need_their_merged_weights_in_float32_too(
+    adapter_case: Path, golden: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = estimate_bytes(shapes_of(golden.config), torch.bfloat16)
+    monkeypatch.setattr(loading, "read_tensors", unread)
+    monkeypatch.setattr(memory, "available_bytes", lambda _: weights)
+    with pytest.raises(WeightsError, match=r"adapter over .*as bfloat16, but .* try a smaller model"):
+        load(adapter_case / "adapter", dtype="bfloat16")
+    monkeypatch.setattr(memory, "available_bytes", lambda _: 2 * weights)
+    with pytest.raises(AssertionError, match="were read"):
+        load(adapter_case / "adapter", dtype="bfloat16")
+
+
+def test_a_fresh_start_checks_memory_before_reading(
+    adapter_case: Path, sam_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "read_tensors", unread)
+    monkeypatch.setattr(memory, "available_bytes", lambda _: 4_000_000)
+    with pytest.raises(WeightsError, match=r"base with .*as float32, but 0\.0 GB are free"):
+        load(adapter_case / "base", sam2=sam_file, dtype="float32")
+
+
+def test_on_cuda_both_memories_must_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes, cuda = {"weight": (10, 100)}, torch.device("cuda:1")
+
+    def check(main: int, device: int, merging: int = 0) -> None:
+        free = {torch.device("cpu"): main, cuda: device}
+        monkeypatch.setattr(memory, "available_bytes", free.__getitem__)
+        check_memory(shapes, torch.float16, cuda, "it", merging)
+
+    check(2000, 2000)
+    check(2500, 2000, merging=500)
+    with pytest.raises(WeightsError, match=r"it needs .* of main memory as float16"):
+        check(2499, 2000, merging=500)
+    with pytest.raises(WeightsError, match=r"it needs .* of memory on cuda:1 as float16"):
+        check(9999, 1999)
+
+
+def test_cuda_counts_what_torch_holds_unused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (100, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 50)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 30)
+    assert available_bytes(torch.device("cuda")) == 120
+    assert available_bytes(torch.device("cpu")) != 120
 
 
 # Saving --------------------------------------------------------------------------------------------------
@@ -538,6 +589,22 @@ def test_own_parts_are_drawn_xavier_uniform(adapter_case: Path, sam_file: Path) 
         limit = (6 / sum(layer.weight.shape)) ** 0.5
         assert 0.95 * limit < layer.weight.abs().max() <= limit
         assert not layer.bias.any()
+
+
+def test_a_fresh_start_follows_its_seed_and_nothing_else(adapter_case: Path, sam_file: Path) -> None:
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    first = load(adapter_case / "base", sam2=sam_file)
+    assert torch.equal(torch.random.get_rng_state(), before), "loading drew from the caller's numbers"
+    torch.manual_seed(8)
+    assert_same_weights(load(adapter_case / "base", sam2=sam_file, seed=0), first)
+    other = published_state(load(adapter_case / "base", sam2=sam_file, seed=1).model)
+    same = published_state(first.model)
+    differing = {name for name in same if not torch.equal(same[name], other[name])}
+    assert {name.split(".")[0] for name in differing} == {
+        *("seg_head", "ref_proj", "ref_proj_single", "ref_proj_double", "tem_proj", "tem_emb", "tem_pe")
+    }
+    assert (first.model.seg_head[0].weight == 1).all()
 
 
 def test_unused_rows_stay_and_the_tokens_take_them(

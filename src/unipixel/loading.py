@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from importlib import resources
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,8 +16,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from unipixel.errors import ConfigError, OutputError, WeightsError
+from unipixel.hub import find_checkpoint, is_adapter
+from unipixel.memory import check_memory, estimate_bytes
 from unipixel.model import checkpoint as layouts
-from unipixel.model.checkpoint import Layout, read_config, write_checkpoint
+from unipixel.model.checkpoint import Layout, read_config, shapes_of, write_checkpoint
 from unipixel.model.config import ModelConfig
 from unipixel.model.sam2 import Sam2Config
 from unipixel.model.unipixel import UniPixel
@@ -27,10 +27,10 @@ from unipixel.model.weights import (
     grow_vocabulary,
     load_state,
     merge_adapter,
+    merged_names,
     published_state,
     read_json,
     read_sam2_state,
-    read_shapes,
     read_tensors,
     weight_files,
 )
@@ -38,10 +38,6 @@ from unipixel.predictor import Predictor
 from unipixel.processing.processor import Processor
 from unipixel.processing.tokenizer import Tokenizer
 
-BUNDLED = ("unipixel-tiny",)
-"""Models that come with the package."""
-PUBLISHED = ("PolyU-ChenLab/UniPixel-3B", "PolyU-ChenLab/UniPixel-7B")
-"""Published checkpoints on the model hub."""
 POSITION_MATRICES = (
     "ref_encoder.pe_layer.positional_encoding_gaussian_matrix",
     "tem_pe.positional_encoding_gaussian_matrix",
@@ -61,26 +57,28 @@ def load(
     base: str | os.PathLike[str] | None = None,
     sam2: str | os.PathLike[str] | None = None,
     sam2_preset: str = "b+",
+    seed: int = 0,
 ) -> Predictor:
     """Open a model.
 
     name_or_path: a bundled name, a folder, or a hub id. A folder may hold a checkpoint in our layout or the
     published one (one file or shards), an adapter (its base is found through its config or given as `base`),
     or a plain Qwen2.5-VL, which together with Meta's SAM 2.1 file (`sam2`, of size `sam2_preset`) makes a
-    fresh, untrained model. device: "auto" (cuda, mps or cpu) or a torch device; dtype: "auto" (bfloat16 on
-    cuda, else float32) or a torch dtype's name. Raises WeightsError when something is missing, unexpected or
-    does not fit; nothing is ignored.
+    fresh, untrained model; its own parts are drawn by `seed`. device: "auto" (cuda, mps or cpu) or a torch
+    device; dtype: "auto" (bfloat16 on cuda, else float32) or a torch dtype's name. Raises WeightsError when
+    something is missing, unexpected or does not fit, into memory too; nothing is ignored.
     """
-    target = choose_device(device)
-    kind = choose_dtype(dtype, target)
+    place = choose_device(device)
+    target = _Target(place, choose_dtype(dtype, place))
     folder = find_checkpoint(name_or_path)
     if is_adapter(folder):
-        opened = _open_adapter(folder, base, sam2, kind)
+        opened = _open_adapter(folder, base, sam2, target)
     elif read_json(folder / layouts.CONFIG).get("model_type") in layouts.BASE_TYPES:
-        opened = _start_fresh(folder, sam2, sam2_preset, kind)
+        start = _Start(Path(sam2) if sam2 is not None else None, sam2_preset, seed)
+        opened = _start_fresh(folder, start, target)
     else:
-        opened = _open_whole(folder, kind)
-    opened.model.eval().requires_grad_(False).to(target)
+        opened = _open_whole(folder, target)
+    opened.model.eval().requires_grad_(False).to(place)
     return opened
 
 
@@ -113,72 +111,40 @@ def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     return known[dtype]
 
 
-def find_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
-    """The folder of a bundled model, a local path or a hub id (fetched if need be)."""
-    name = os.fspath(name_or_path)
-    if name in BUNDLED:
-        return Path(str(resources.files("unipixel"))) / "checkpoints" / name
-    path = Path(name)
-    if path.is_dir():
-        if not (path / layouts.CONFIG).is_file():
-            raise WeightsError(f"{path} is no checkpoint: it holds no {layouts.CONFIG}")
-        return path
-    if path.exists():
-        raise WeightsError(f"{path} is a file; give the checkpoint's folder")
-    if name.count("/") == 1 and not name.startswith((".", "/")):
-        return _fetch(name)
-    closest = difflib.get_close_matches(name, [*BUNDLED, *PUBLISHED], n=1, cutoff=0.3)
-    hint = f"; did you mean {closest[0]!r}?" if closest else "."
-    raise WeightsError(
-        f"unknown model {name!r}{hint} Give a folder, a hub id (owner/name) or one of: "
-        f"{', '.join([*BUNDLED, *PUBLISHED])}"
-    )
+@dataclass(frozen=True)
+class _Target:
+    """Where a model's weights will lie, and as what."""
+
+    device: torch.device
+    dtype: torch.dtype
 
 
-def _fetch(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja"]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        closest = difflib.get_close_matches(name, PUBLISHED, n=1, cutoff=0.6)
-        hint = f" Did you mean {closest[0]!r}?" if closest and closest[0] != name else ""
-        raise WeightsError(
-            f"{name!r} is no local folder, and the model hub did not give it ({type(error).__name__}).{hint} "
-            f"Check the name and the connection, or fetch it elsewhere and give its folder."
-        ) from error
-
-
-def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds only what training changed, to be laid over a base."""
-    return any(
-        (folder / name).is_file() for name in ("adapter_model.safetensors", "pytorch_model.safetensors")
-    )
-
-
-def _open_whole(folder: Path, dtype: torch.dtype) -> Predictor:
+def _open_whole(folder: Path, target: _Target) -> Predictor:
     tokenizer = Tokenizer.open(folder)
     config = read_config(folder, tokenizer.ids())
     files = weight_files(folder)
-    check_memory(read_shapes(files), dtype, folder)
-    model = empty_model(config, dtype)
+    check_memory(shapes_of(config), target.dtype, target.device, str(folder))
+    model = empty_model(config, target.dtype)
     load_state(model, read_tensors(files), str(folder))
     return Predictor(model, Processor(config, tokenizer), (folder,))
 
 
 def _open_adapter(
-    folder: Path, base: str | os.PathLike[str] | None, sam2: str | os.PathLike[str] | None, dtype: torch.dtype
+    folder: Path, base: str | os.PathLike[str] | None, sam2: str | os.PathLike[str] | None, target: _Target
 ) -> Predictor:
     base_folder = _find_base(folder, base)
+    source = f"{folder} over {base_folder}"
     tokenizer = Tokenizer.open(folder)
     config = read_config(folder, tokenizer.ids())
+    shapes = shapes_of(config)
+    merged = {name: shapes[name] for name in merged_names(folder) if name in shapes}
+    check_memory(shapes, target.dtype, target.device, source, estimate_bytes(merged, torch.float32))
     state = read_tensors(weight_files(base_folder))
     if sam2 is not None:
         state |= read_sam2_state(Path(sam2))
     state = merge_adapter(state, folder)
-    model = empty_model(config, dtype)
-    load_state(model, _with_position_matrices(state, model, folder), f"{folder} over {base_folder}")
+    model = empty_model(config, target.dtype)
+    load_state(model, _with_position_matrices(state, model, folder), source)
     return Predictor(model, Processor(config, tokenizer), (folder, base_folder))
 
 
@@ -218,32 +184,65 @@ def _with_position_matrices(state: Mapping[str, Tensor], model: UniPixel, folder
     return filled
 
 
-def _start_fresh(
-    folder: Path, sam2: str | os.PathLike[str] | None, sam2_preset: str, dtype: torch.dtype
-) -> Predictor:
-    """Qwen2.5-VL + SAM 2.1 -> a model whose own parts are freshly initialised; new
-    training takes the corrected choices."""
-    if sam2 is None:
+@dataclass(frozen=True)
+class _Start:
+    """What a fresh model is made with beside Qwen2.5-VL: Meta's file, the size of what it holds, a seed."""
+
+    sam2: Path | None
+    preset: str
+    seed: int
+
+
+def _start_fresh(folder: Path, start: _Start, target: _Target) -> Predictor:
+    """Qwen2.5-VL + SAM 2.1 -> a model whose own parts are freshly initialised; new training takes the
+    corrected choices."""
+    if start.sam2 is None:
         raise WeightsError(
             f"{folder} is a plain Qwen2.5-VL; give Meta's SAM 2.1 file to start a fresh model: "
             f"load({str(folder)!r}, sam2='….pt')"
         )
+    source = f"{folder} with {start.sam2} (size {start.preset!r})"
     tokenizer = Tokenizer.open(folder, add_tokens=True)
-    content = read_json(folder / layouts.CONFIG)
-    sizes = Sam2Config.preset(sam2_preset)
-    architecture = Path(sam2).parent / layouts.ARCHITECTURE
-    if architecture.is_file():
-        sizes = Sam2Config.from_architecture(read_json(architecture))
-    config = layouts.with_defects(layouts.from_published(content, tokenizer.ids(), sizes), published=False)
     rows = tokenizer.ids().rows
-    config = layouts.with_vocabulary(config, rows)
+    sizes = _sam2_sizes(start.sam2, start.preset)
+    config = layouts.from_published(read_json(folder / layouts.CONFIG), tokenizer.ids(), sizes)
+    config = layouts.with_vocabulary(layouts.with_defects(config, published=False), rows)
+    check_memory(shapes_of(config), target.dtype, target.device, source)
+    given = grow_vocabulary(read_tensors(weight_files(folder)), rows) | read_sam2_state(start.sam2)
+    with _seeded(start.seed):
+        model = _model_for_parts(config, target.dtype)
+        own = {name: tensor for name, tensor in published_state(model).items() if name.startswith(OWN_PARTS)}
+        load_state(model, own | given, source)
+        layouts.initialise_own_parts(model)
+    return Predictor(model, Processor(config, tokenizer), (folder, start.sam2))
+
+
+def _sam2_sizes(file: Path, preset: str) -> Sam2Config:
+    """Sizes of Meta's file: those of an architecture file beside it, else those of the preset."""
+    named = Sam2Config.preset(preset)  # refuses unknown ones even where they do not count
+    architecture = file.parent / layouts.ARCHITECTURE
+    return Sam2Config.from_architecture(read_json(architecture)) if architecture.is_file() else named
+
+
+def _model_for_parts(config: ModelConfig, dtype: torch.dtype) -> UniPixel:
+    """A model about to be filled with a backbone and a mask decoder; its own parts are initialised.
+
+    Of what will be overwritten only the backbone is left uninitialised: the rest takes half a second.
+    """
+    from transformers.initialization import no_init_weights
+
     with _default_dtype(dtype):
-        model = layouts.build_model(config)
-    given = grow_vocabulary(read_tensors(weight_files(folder)), rows) | read_sam2_state(Path(sam2))
-    own = {name: tensor for name, tensor in published_state(model).items() if name.startswith(OWN_PARTS)}
-    load_state(model, own | given, f"{folder} with {sam2} (size {sam2_preset!r})")
-    layouts.start_from_parts(model)
-    return Predictor(model, Processor(config, tokenizer), (folder, Path(sam2)))
+        with no_init_weights():
+            backbone = layouts.build_backbone(config)
+        return UniPixel(config, backbone)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Inside, random numbers follow `seed`; afterwards they go on as if nothing had been drawn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def empty_model(config: ModelConfig, dtype: torch.dtype) -> UniPixel:
@@ -262,40 +261,6 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
-
-
-def estimate_bytes(shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype) -> int:
-    """Bytes that a checkpoint's tensors take once loaded."""
-    return sum(torch.Size(shape).numel() for shape in shapes.values()) * dtype.itemsize
-
-
-def check_memory(shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype, folder: Path) -> None:
-    """WeightsError before anything is read if the weights alone cannot fit into this machine's memory."""
-    needed = estimate_bytes(shapes, dtype)
-    available = _available_bytes()
-    if available is not None and needed > available:
-        raise WeightsError(
-            f"{folder} needs {needed / 1e9:.1f} GB as {str(dtype).removeprefix('torch.')}, but "
-            f"{available / 1e9:.1f} GB are free; "
-            f"try dtype='bfloat16' or a smaller model"
-        )
-
-
-def _available_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") + _cached_bytes()
-    except (ValueError, OSError, AttributeError):
-        return None
-
-
-def _cached_bytes() -> int:
-    """Memory that the system gives back when asked (Linux page cache)."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return 0
-    sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
-    return max(0, sizes.get("MemAvailable", 0) - sizes.get("MemFree", 0))
 
 
 def save(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unipixel.core.media import Clip, Source
 from unipixel.core.prompts import Prompt
-from unipixel.core.question import compose_question
+from unipixel.core.question import ask_about
 from unipixel.core.request import Decoding, PixelBudget, Request
 from unipixel.core.response import FinishReason, Response
 from unipixel.model.config import ModelConfig
@@ -69,17 +69,14 @@ class Predictor:
         prompts: what you point at, in pixels of the clip; prompt k is object `[k]` in the text. Masks come
         for every frame of the clip. Raises MediaError, PromptError or RequestError before any work starts.
         """
-        opened = Clip.open(clip)
-        turn, memory = compose_question(text, prompts, opened)
-        request = Request(
-            clip=opened,
-            turns=(turn,),
-            memory=memory,
-            answer_prefix=answer_prefix,
-            keep_frames=tuple(prompt.frame for prompt in prompts),
+        request = ask_about(
+            Clip.open(clip),
+            text,
+            prompts,
             num_frames=num_frames,
             pixels=pixels,
-            decoding=decoding or Decoding(),
+            decoding=decoding,
+            answer_prefix=answer_prefix,
         )
         return self.answer([request])[0]
 

@@ -14,9 +14,17 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from unipixel.cli.main import app
-from unipixel.core.media import write_picture, write_video
+from unipixel.core.writing import write_picture, write_video
 
 WIDTH, HEIGHT, NUM_FRAMES = 128, 96, 6
+WITHOUT_TORCH = """
+import sys
+from unipixel.cli.main import main
+try:
+    main()
+finally:
+    assert "torch" not in sys.modules
+"""
 
 
 @dataclass(frozen=True)
@@ -77,9 +85,18 @@ def run() -> Run:
 @pytest.fixture(scope="session")
 def run_apart() -> Run:
     """The command in a process of its own."""
+    return _apart("-m", "unipixel.cli.main")
 
+
+@pytest.fixture(scope="session")
+def run_without_torch() -> Run:
+    """The command in a process of its own, which fails with a traceback if torch was imported."""
+    return _apart("-c", WITHOUT_TORCH)
+
+
+def _apart(*program: str) -> Run:
     def invoke(*arguments: str | Path) -> Outcome:
-        command = [sys.executable, "-m", "unipixel.cli.main", *map(str, arguments)]
+        command = [sys.executable, *program, *map(str, arguments)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=dict(os.environ))
         return Outcome(result.returncode, result.stdout, result.stderr)
 

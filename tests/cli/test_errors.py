@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unipixel.core.media import write_picture
+from unipixel.core.writing import write_picture
 
 FAST = 4.0  # seconds, in a process of its own: 0.4 on an idle machine, importing torch alone takes 2
 
@@ -158,6 +158,27 @@ def test_bad_input_answers_before_torch_is_imported(run_apart, tmp_path: Path) -
     took = time.perf_counter() - before
     print(f"bad input: {took:.2f} s")
     assert is_clean_error(outcome, "no such file")
+    assert took < FAST
+
+
+@pytest.mark.parametrize("name", ["unipixel-tini", "folder"])
+@pytest.mark.parametrize("command", ["ask", "convert", "doctor"])
+def test_a_wrong_model_is_told_before_torch_is_imported(
+    run_without_torch, media, tmp_path: Path, command: str, name: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    model = name if name == "unipixel-tini" else tmp_path / name
+    arguments = {
+        "ask": [media.picture, "Hello?", "--model", model],
+        "convert": [model, tmp_path / "new", "--to", "unipixel", "--dtype", "bfloat16"],
+        "doctor": ["--model", model],
+    }[command]
+    before = time.perf_counter()
+    outcome = run_without_torch(command, *arguments)
+    took = time.perf_counter() - before
+    print(f"wrong model: {took:.2f} s")
+    expected = "did you mean 'unipixel-tiny'?" if name == "unipixel-tini" else "is no checkpoint"
+    assert is_clean_error(outcome, str(model), expected)
     assert took < FAST
 
 

@@ -16,8 +16,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-import unipixel.core.media as media
-from unipixel.core.media import Clip, write_picture, write_video
+from unipixel.core import media
+from unipixel.core import video as reader
+from unipixel.core.media import Clip
+from unipixel.core.writing import write_picture, write_video
 from unipixel.errors import MediaError, OutputError
 
 Frame = NDArray[np.uint8]
@@ -86,7 +88,7 @@ def assert_reads_agree(clip: Clip) -> Frame:
 
 @pytest.fixture(params=[24, 0], ids=["usual", "always seek"])
 def _seeking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "_SEEK_GAIN", request.param)
+    monkeypatch.setattr(reader, "_SEEK_GAIN", request.param)
 
 
 @pytest.mark.usefixtures("_seeking")
@@ -177,15 +179,15 @@ def test_rotation_tags_are_obeyed(matrix: tuple[int, ...], corner: str, tmp_path
 
 def test_seeking_skips_what_is_not_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    plain = media._Cursor._advance
+    plain = reader._Cursor._advance
 
-    def advance(cursor: media._Cursor, target: int) -> Any:
+    def advance(cursor: reader._Cursor, target: int) -> Any:
         before = cursor._next
         found = plain(cursor, target)
         decoded.append(cursor._next - before)
         return found
 
-    monkeypatch.setattr(media._Cursor, "_advance", advance)
+    monkeypatch.setattr(reader._Cursor, "_advance", advance)
     clip = Clip.open(make_video(tmp_path / "long.mp4", count=300))
     clip.read([150, 290, 0])
     assert sum(decoded) < 40
@@ -198,7 +200,7 @@ def test_an_index_that_leads_astray_costs_time_but_not_truth(tmp_path: Path) -> 
     clip = Clip.open(make_video(tmp_path / "clip.mp4", count=120))
     frames: Any = clip._frames
     wrong = tuple((index, stamp + 30 * 512) for index, stamp in frames.keys)
-    lying = media._Video(frames.path, frames.size, frames.num_frames, frames.number_of, wrong)
+    lying = reader._Video(frames.path, frames.size, frames.num_frames, frames.number_of, wrong)
     assert (np.stack(list(lying.pick([60, 100]))) == clip.read([60, 100])).all()
 
 

@@ -19,8 +19,8 @@ from unipixel.cli.terminal import introduce, manners, note
 if TYPE_CHECKING:
     from unipixel.core.media import Clip
     from unipixel.core.prompts import Prompt
-    from unipixel.core.request import Decoding, Request
     from unipixel.core.response import Response
+    from unipixel.predictor import Predictor
 
 ORDER = "unipixel.prompt_order"
 PALETTE_IDS = 255
@@ -81,12 +81,19 @@ def ask(
     """Ask about a picture or video; get text and masks."""
     given = {"point": point or [], "box": box or [], "mask": mask or [], "scribble": scribble or []}
     with manners():
+        from unipixel.core.media import Clip
+        from unipixel.core.question import ask_about
         from unipixel.core.request import Decoding
+        from unipixel.hub import find_checkpoint
 
         decoding = Decoding(max_new_tokens, temperature, top_p, seed)
-        request = _request(media, text, _in_order(ctx.meta[ORDER], given), frames, decoding)
+        prompts = _in_order(ctx.meta[ORDER], given)
+        # Everything that can be checked without the model is checked here, before torch is imported.
+        request = ask_about(Clip.open(media), text, prompts, num_frames=frames, decoding=decoding)
+        checkpoint = find_checkpoint(model)
         with output_folder(output, overwrite=overwrite) if output else nullcontext() as folder:
-            response = _answer(request, model, device, dtype)
+            opened = _open(checkpoint, model, device, dtype)
+            response = opened.answer([request])[0]
             if folder is not None:
                 _write(folder, request.clip, response)
         typer.echo(_as_json(request.clip, response, model) if as_json else _as_text(request.clip, response))
@@ -100,26 +107,13 @@ def _in_order(kinds: Sequence[str], given: dict[str, list[str]]) -> list[Prompt]
     return [parse_prompt(kind, next(queues[kind])) for kind in kinds]
 
 
-def _request(
-    media: Path, text: str, prompts: Sequence[Prompt], frames: int | None, decoding: Decoding
-) -> Request:
-    """Everything that can be checked without the model is checked here."""
-    from unipixel.core.media import Clip
-    from unipixel.core.question import compose_question
-    from unipixel.core.request import Request
-
-    clip = Clip.open(media)
-    turn, memory = compose_question(text, prompts, clip)
-    shown = tuple(prompt.frame for prompt in prompts)
-    return Request(clip, (turn,), memory, keep_frames=shown, num_frames=frames, decoding=decoding)
-
-
-def _answer(request: Request, model: str, device: str, dtype: str) -> Response:
+def _open(checkpoint: Path, model: str, device: str, dtype: str) -> Predictor:
+    """The model in a folder, introduced by the name under which it was asked for."""
     from unipixel.loading import load
 
-    opened = load(model, device=device, dtype=dtype)
+    opened = load(checkpoint, device=device, dtype=dtype)
     introduce(opened, model)
-    return opened.answer([request])[0]
+    return opened
 
 
 def _document(clip: Clip, response: Response) -> dict[str, Any]:

@@ -48,12 +48,15 @@ def convert(
 ) -> None:
     """Write a checkpoint in our own or the published layout."""
     with manners():
+        from unipixel.hub import find_checkpoint
+
         check_writable(target)
+        folder = find_checkpoint(source)  # before torch is imported
         named = None if dtype == KEEP else _named_dtype(dtype)
         from unipixel.loading import load, save
 
         # Loaded as float32, into which every kind of weight goes exactly, so that "keep" is bit for bit.
-        opened = load(source, device="cpu", dtype="float32", base=base, sam2=sam2, sam2_preset=sam2_preset)
+        opened = load(folder, device="cpu", dtype="float32", base=base, sam2=sam2, sam2_preset=sam2_preset)
         introduce(opened, source)
         if named is None:
             _keep_dtypes(opened)

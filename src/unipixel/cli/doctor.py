@@ -63,16 +63,19 @@ def doctor(
 
 
 def _examine(model: str | None, device: str, dtype: str) -> bool:
+    from unipixel.hub import find_checkpoint
+
+    name = model or BUNDLED
+    folder = find_checkpoint(name)  # before torch is imported
     _show_versions()
     _show_devices()
-    name = model or BUNDLED
     if model is None and not _is_bundled():
         typer.echo("self-test: SKIPPED, no model is bundled with this installation; give --model")
         return True
-    _show_memory(name, device, dtype)
+    _show_memory(folder, name, device, dtype)
     from unipixel.loading import load
 
-    opened = load(name, device=device, dtype=dtype)
+    opened = load(folder, device=device, dtype=dtype)
     _show_licences(opened, name)
     return _self_test(opened)
 
@@ -89,10 +92,11 @@ def _show_versions() -> None:
 def _show_devices() -> None:
     import torch
 
-    from unipixel.loading import _available_bytes, choose_device
+    from unipixel.loading import choose_device
+    from unipixel.memory import CPU, available_bytes
 
     typer.echo(f"device: {choose_device('auto')} is what 'auto' takes")
-    free = _available_bytes()
+    free = available_bytes(CPU)
     typer.echo(f"cpu: {torch.get_num_threads()} threads, {_gigabytes(free) if free else 'unknown'} free")
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
@@ -102,11 +106,12 @@ def _show_devices() -> None:
         typer.echo(f"mps: {_gigabytes(torch.mps.recommended_max_memory())} recommended at most")
 
 
-def _show_memory(name: str, device: str, dtype: str) -> None:
-    from unipixel.loading import choose_device, choose_dtype, estimate_bytes, find_checkpoint, is_adapter
+def _show_memory(folder: Path, name: str, device: str, dtype: str) -> None:
+    from unipixel.hub import is_adapter
+    from unipixel.loading import choose_device, choose_dtype
+    from unipixel.memory import estimate_bytes
     from unipixel.model.weights import read_shapes, weight_files
 
-    folder = find_checkpoint(name)
     if is_adapter(folder):
         typer.echo(f"memory: {name} is an adapter; its base decides")
         return
@@ -155,7 +160,7 @@ def _compare(golden: Path, checkpoint: Path, device: str, dtype: str) -> bool:
 
 
 def _is_bundled() -> bool:
-    from unipixel.loading import find_checkpoint
+    from unipixel.hub import find_checkpoint
 
     return find_checkpoint(BUNDLED).is_dir()
 

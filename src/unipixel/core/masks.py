@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unipixel.core.media import MAX_PIXELS, open_picture
+from unipixel.core.frames import MAX_PIXELS
+from unipixel.core.pictures import open_picture
 from unipixel.errors import MediaError, PromptError
 
 Mask = NDArray[np.bool_]

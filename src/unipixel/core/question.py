@@ -9,7 +9,7 @@ from unipixel.core.conversation import Part, Refer, Turn, user
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.media import Clip
 from unipixel.core.prompts import Prompt, RegionMask, Scribble
-from unipixel.core.request import RememberedObject
+from unipixel.core.request import Decoding, PixelBudget, RememberedObject, Request
 from unipixel.errors import RequestError
 
 
@@ -52,3 +52,27 @@ def _point_at(parts: Sequence[Part], number: int, slot: Refer) -> list[Part]:
         if found and isinstance(part, str):
             return [*parts[:index], part[: found.end()] + " ", slot, part[found.end() :], *parts[index + 1 :]]
     return [*parts, f" {label} ", slot]
+
+
+def ask_about(
+    clip: Clip,
+    text: str,
+    prompts: Sequence[Prompt] = (),
+    *,
+    num_frames: int | None = None,
+    pixels: PixelBudget | None = None,
+    decoding: Decoding | None = None,
+    answer_prefix: str = "",
+) -> Request:
+    """One question as a request; the frames of the prompts are among those that the language model sees."""
+    turn, memory = compose_question(text, prompts, clip)
+    return Request(
+        clip=clip,
+        turns=(turn,),
+        memory=memory,
+        answer_prefix=answer_prefix,
+        keep_frames=tuple(prompt.frame for prompt in prompts),
+        num_frames=num_frames,
+        pixels=pixels,
+        decoding=decoding or Decoding(),
+    )

@@ -208,17 +208,28 @@ def build_model(config: ModelConfig) -> UniPixel:
     """A model with fresh weights: Xavier-uniform projections, the object memory a copy of the merger, the
     prompt encoder a copy of SAM's, its random position matrix included (architecture.md sections 2 and 4)."""
     model = UniPixel(config, build_backbone(config))
-    with torch.no_grad():
-        prompt = model.object_prompt
-        for module in (*model.seg_head, *prompt.fuse, prompt.click, prompt.box, prompt.time):
-            _xavier(module)
-    start_from_parts(model)
+    initialise_own_parts(model)
     return model
 
 
-def start_from_parts(model: UniPixel) -> None:
-    """Copy what begins as a copy: SAM's prompt encoder -> object prompts, the
-    merger's MLP -> object memory."""
+def shapes_of(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Published names and shapes of a model's tensors; no memory is taken for them."""
+    from transformers.initialization import no_init_weights
+
+    with torch.device("meta"), no_init_weights():
+        model = UniPixel(config, build_backbone(config))
+    return {name: tuple(tensor.shape) for name, tensor in published_state(model).items()}
+
+
+def initialise_own_parts(model: UniPixel) -> None:
+    """Draw the projections that no base model brings (Xavier-uniform, biases 0), and copy what begins as a
+    copy: SAM's prompt encoder -> object prompts, the merger's MLP -> object memory.
+
+    Needs a filled backbone and mask decoder. Norms and the encoding of time stay as their modules made them.
+    """
+    prompt = model.object_prompt
+    for module in (*model.seg_head, *prompt.fuse, prompt.click, prompt.box, prompt.time):
+        _xavier(module)
     model.object_prompt.points.load_state_dict(model.sam2.sam_prompt_encoder.state_dict())
     model.object_memory.project.load_state_dict(model.backbone.merger.mlp.state_dict())  # type: ignore[union-attr]
 

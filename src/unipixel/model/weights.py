@@ -260,6 +260,13 @@ def merge_adapter(state: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
     return merged
 
 
+def merged_names(folder: Path) -> tuple[str, ...]:
+    """Published names of the weights to which `merge_adapter` adds deltas; it then holds them in float32."""
+    lora, suffix = folder / "adapter_model.safetensors", ".lora_A.weight"
+    names = [adapter_name(name) for name in read_shapes([lora])] if lora.is_file() else []
+    return tuple(name.removesuffix(suffix) + ".weight" for name in names if name.endswith(suffix))
+
+
 def _lora_parts(tensors: Mapping[str, Tensor], part: str) -> Iterator[tuple[str, Tensor]]:
     suffix = f".{part}.weight"
     for name, tensor in list(tensors.items()):

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unipixel.core.masks import RLE, FrameMask, Mask, MaskTrack
-from unipixel.core.media import Clip, replacing, write_picture, write_video
+from unipixel.core.media import Clip
+from unipixel.core.writing import replacing, write_picture, write_video
 from unipixel.errors import MediaError, OutputError, PromptError
 from unipixel.output.draw import Palette, overlay
 

@@ -28,7 +28,7 @@ class QuestionPlan:
 
     batch: BatchPlan
     num_frames: tuple[int, ...]
-    pointed: float = 0.3
+    pointed: float = 0.0
 
 
 @dataclass(frozen=True)
