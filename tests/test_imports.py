@@ -18,7 +18,7 @@ PACKAGE = Path(unipixel.__file__).parent
 ALLOWED = {
     "errors": set(),
     "hub": {"errors"},
-    "memory": {"errors"},
+    "footprint": {"errors"},
     "core": {"errors"},
     "output": {"core", "errors"},
     "data": {"core", "errors"},
@@ -27,7 +27,7 @@ ALLOWED = {
     "processing": {"core", "model", "errors"},
     "tracking": {"core", "model", "processing", "errors"},
     "predictor": {"core", "model", "processing", "tracking", "errors"},
-    "loading": {"core", "hub", "memory", "model", "processing", "predictor", "errors"},
+    "loading": {"core", "footprint", "hub", "model", "processing", "predictor", "errors"},
     "training": {
         "core",
         "data",

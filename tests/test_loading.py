@@ -1,9 +1,11 @@
 """Opening, saving, converting and starting models: all of it comes back, and what does not fit is refused."""
 
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +16,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from unipixel import loading, memory
+from unipixel import footprint, loading
 from unipixel.core.conversation import Refer, Segment, assistant, user
 from unipixel.core.media import Clip
 from unipixel.core.prompts import Point, RegionMask
 from unipixel.core.question import remember
 from unipixel.core.request import PixelBudget, Request
 from unipixel.errors import ConfigError, OutputError, WeightsError
+from unipixel.footprint import available_bytes, check_memory, estimate_bytes
 from unipixel.hub import find_checkpoint
 from unipixel.loading import choose_device, choose_dtype, load, save
-from unipixel.memory import available_bytes, check_memory, estimate_bytes
-from unipixel.model.checkpoint import shapes_of
+from unipixel.model.checkpoint import FRESH_LICENCES, build_backbone, shapes_of
 from unipixel.model.config import Licences
+from unipixel.model.unipixel import UniPixel
 from unipixel.model.weights import published_state, read_shapes
 from unipixel.predictor import Predictor
 
@@ -138,6 +141,8 @@ def test_lower_precision_casts_weights_but_no_rotary_table(
     assert {parameter.dtype for parameter in half.model.parameters()} == {dtype}
     assert torch.get_default_dtype() == torch.float32
     assert_tables_equal(half, golden)
+    assert_matrices_exact(half, golden)
+    assert_matrices_exact(Predictor(copy_of(golden).to(dtype), golden.processor, ()), golden)
 
 
 def assert_tables_equal(one: Predictor, other: Predictor) -> None:
@@ -149,6 +154,18 @@ def assert_tables_equal(one: Predictor, other: Predictor) -> None:
         ours, theirs = one.model.get_buffer(name), other.model.get_buffer(name)
         assert ours.dtype == theirs.dtype, name
         assert torch.equal(ours, theirs), name
+
+
+def copy_of(predictor: Predictor) -> UniPixel:
+    return deepcopy(predictor.model)
+
+
+def assert_matrices_exact(one: Predictor, other: Predictor) -> None:
+    """The Fourier matrices, which checkpoints do hold, keep it too."""
+    ours, theirs = published_state(one.model), published_state(other.model)
+    for name in loading.POSITION_MATRICES:
+        assert ours[name].dtype == torch.float32, name
+        assert torch.equal(ours[name], theirs[name]), name
 
 
 def test_shards_open_like_the_single_file(golden: Predictor, folder: Path) -> None:
@@ -204,11 +221,88 @@ def test_damaged_folders_are_refused(folder: Path, damage: Callable[[Path], obje
 
 def test_without_sizes_the_preset_is_needed(folder: Path) -> None:
     (folder / "sam2_architecture.json").unlink()
-    with pytest.raises(ConfigError, match=r"unknown SAM 2\.1 preset .configs/sam2\.1_hiera_oracle.; closest"):
+    with pytest.raises(
+        WeightsError, match=r"config\.json: unknown SAM 2\.1 preset .configs/sam2\.1_hiera_oracle.; closest"
+    ):
         load(folder)
     edit_json(folder / "config.json", sam2_config=None)
     with pytest.raises(WeightsError, match="names no sam2_config"):
         load(folder)
+
+
+def edit_text(folder: Path, **changes: Any) -> None:
+    content = json.loads((folder / "config.json").read_text())
+    edit_json(folder / "config.json", text_config=content["text_config"] | changes)
+
+
+def edit_window(folder: Path, value: object) -> None:
+    file = folder / "sam2_architecture.json"
+    hiera = json.loads(file.read_text())["hiera"]
+    edit_json(file, hiera=hiera | {"window_pos_embed_bkg_spatial_size": value})
+
+
+def write_index(folder: Path, place: object) -> None:
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"one": place, "two": "model.safetensors"}}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            lambda f: edit_json(f / "config.json", text_config=[1]),
+            r"config\.json describes no model.*text_config",
+        ),
+        (lambda f: edit_text(f, hidden_size="abc"), r"config\.json describes no model.*hidden_size"),
+        (lambda f: edit_text(f, num_attention_heads=7), r"config\.json describes no model.*num_heads.*7"),
+        (lambda f: edit_json(f / "config.json", sam2_hidden_tokens="x"), r"config\.json describes .*'x'"),
+        (lambda f: edit_json(f / "config.json", sam2_hidden_tokens=0), r"config\.json: hidden_tokens is 0"),
+        (lambda f: edit_json(f / "config.json", sam2_image_size=None), r"config\.json describes .*NoneType"),
+        (lambda f: edit_window(f, [7]), r"sam2_architecture\.json: .*wrong kind"),
+        (lambda f: write_index(f, 5), "tensors lie in 5; expected names of files beside it"),
+        (lambda f: write_index(f, "../x.safetensors"), r"tensors lie in '\.\./x\.safetensors'"),
+        (lambda f: write_index(f, "a\\x.safetensors"), "expected names of files beside it"),
+        (lambda f: write_index(f, "x" * 300), "lacks 1 of its 2 shards"),
+    ],
+)
+def test_damaged_sizes_are_refused_with_their_file(
+    folder: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    damage(folder)
+    with pytest.raises(WeightsError, match=message):
+        load(folder)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("setting", ["attn_implementation", "_attn_implementation"])
+def test_a_configuration_does_not_choose_code(golden: Predictor, setting: str, nested: bool) -> None:
+    stranger: dict[str, Any] = {setting: "kernels-community/x"}
+    content = dict(golden.config.backbone_config)
+    text, vision = content.pop("text_config"), content.pop("vision_config")
+    text = {name: value for name, value in text.items() if value is not None}
+    content |= stranger | {"vision_config": vision | stranger}
+    content |= {"text_config": text | stranger} if nested else text | {"model_type": "qwen2_5_vl"} | stranger
+    with torch.device("meta"):
+        backbone = build_backbone(replace(golden.config, backbone_config=content))
+    for part in (backbone.config, backbone.config.text_config, backbone.config.vision_config):
+        assert part._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"region_order": "spiral"}, "region_order is 'spiral'; expected 'window' or 'raster'"),
+        ({"seconds": "whole"}, "seconds is 'whole'; expected 'published' or 'fractional'"),
+        ({"num_frames": 0}, "num_frames is 0; expected a whole number, 1 or more"),
+        ({"num_frames": 2.0}, "num_frames is 2"),
+        ({"hidden_tokens": True}, "hidden_tokens is True"),
+        ({"backbone": 5}, "backbone is of type int"),
+        ({"backbone_config": [1]}, "backbone_config is of type list"),
+    ],
+)
+def test_impossible_choices_are_refused(golden: Predictor, choices: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(golden.config, **choices)
 
 
 def drop_tokens(folder: Path, names: tuple[str, ...]) -> None:
@@ -236,6 +330,47 @@ def test_hopeless_names_list_what_there_is() -> None:
 def test_a_file_is_no_checkpoint(golden_checkpoint: Path) -> None:
     with pytest.raises(WeightsError, match="is a file; give the checkpoint's folder"):
         load(golden_checkpoint / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["my models/tiny", "a/" + "x" * 300, "x" * 300, "/" + "y" * 300])
+def test_names_that_cannot_be_are_refused(name: str) -> None:
+    with pytest.raises(WeightsError, match=r"check the path|unknown model"):
+        find_checkpoint(name)
+
+
+def test_folders_that_may_not_be_entered_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.stat
+
+    def closed(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if "closed" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", closed)
+    with pytest.raises(WeightsError, match="unknown model"):
+        find_checkpoint(tmp_path / "closed" / "model")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"base": "x"}, "a whole checkpoint is opened without base: leave base out"),
+        ({"sam2": "x.pt", "seed": 0}, "opened without sam2, seed"),
+        ({"sam2_preset": "t"}, "opened without sam2_preset"),
+    ],
+)
+def test_options_without_use_are_refused(
+    golden_checkpoint: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(golden_checkpoint, **options)
+
+
+def test_adapters_and_fresh_starts_refuse_each_others_options(adapter_case: Path, sam_file: Path) -> None:
+    with pytest.raises(ConfigError, match="an adapter is opened without seed; it takes base and sam2"):
+        load(adapter_case / "adapter", seed=1)
+    with pytest.raises(ConfigError, match=r"a plain Qwen2\.5-VL is opened without base"):
+        load(adapter_case / "base", sam2=sam_file, base=adapter_case / "base")
 
 
 def test_an_unreachable_hub_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +421,7 @@ def unread(*_: object) -> dict[str, Tensor]:
 def test_too_little_memory_is_said_before_reading(
     golden_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "available_bytes", lambda _: 4_000_000)
+    monkeypatch.setattr(footprint, "available_bytes", lambda _: 4_000_000)
     monkeypatch.setattr(loading, "read_tensors", unread)
     with pytest.raises(
         WeightsError, match=r"as float32, but 0\.0 GB are free; try dtype='bfloat16' or a smaller"
@@ -297,7 +432,7 @@ def test_too_little_memory_is_said_before_reading(
 
 
 def test_unknown_memory_does_not_stop(golden_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available_bytes", lambda _: None)
+    monkeypatch.setattr(footprint, "available_bytes", lambda _: None)
     assert load(golden_checkpoint).model is not None
 
 
@@ -306,10 +441,10 @@ def test_adapters_need_their_merged_weights_in_float32_too(
 ) -> None:
     weights = estimate_bytes(shapes_of(golden.config), torch.bfloat16)
     monkeypatch.setattr(loading, "read_tensors", unread)
-    monkeypatch.setattr(memory, "available_bytes", lambda _: weights)
+    monkeypatch.setattr(footprint, "available_bytes", lambda _: weights)
     with pytest.raises(WeightsError, match=r"adapter over .*as bfloat16, but .* try a smaller model"):
         load(adapter_case / "adapter", dtype="bfloat16")
-    monkeypatch.setattr(memory, "available_bytes", lambda _: 2 * weights)
+    monkeypatch.setattr(footprint, "available_bytes", lambda _: 2 * weights)
     with pytest.raises(AssertionError, match="were read"):
         load(adapter_case / "adapter", dtype="bfloat16")
 
@@ -318,7 +453,7 @@ def test_a_fresh_start_checks_memory_before_reading(
     adapter_case: Path, sam_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "read_tensors", unread)
-    monkeypatch.setattr(memory, "available_bytes", lambda _: 4_000_000)
+    monkeypatch.setattr(footprint, "available_bytes", lambda _: 4_000_000)
     with pytest.raises(WeightsError, match=r"base with .*as float32, but 0\.0 GB are free"):
         load(adapter_case / "base", sam2=sam_file, dtype="float32")
 
@@ -328,7 +463,7 @@ def test_on_cuda_both_memories_must_suffice(monkeypatch: pytest.MonkeyPatch) -> 
 
     def check(main: int, device: int, merging: int = 0) -> None:
         free = {torch.device("cpu"): main, cuda: device}
-        monkeypatch.setattr(memory, "available_bytes", free.__getitem__)
+        monkeypatch.setattr(footprint, "available_bytes", free.__getitem__)
         check_memory(shapes, torch.float16, cuda, "it", merging)
 
     check(2000, 2000)
@@ -383,15 +518,13 @@ def test_our_layout_returns_every_bit_and_choice(golden_checkpoint: Path, tmp_pa
 def test_half_precision_files_round_trip(golden: Predictor, tmp_path: Path, dtype: torch.dtype) -> None:
     save(golden, tmp_path / "half", dtype=dtype)
     opened = load(tmp_path / "half", dtype=dtype)
-    assert all(
-        torch.equal(a, b.to(dtype))
-        for a, b in zip(
-            published_state(opened.model).values(), published_state(golden.model).values(), strict=True
-        )
-    )
+    wanted, found = published_state(golden.model), published_state(opened.model)
+    kinds = dict.fromkeys(wanted, dtype) | dict.fromkeys(loading.POSITION_MATRICES, torch.float32)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name].to(kind)) for name, kind in kinds.items())
     save(opened, tmp_path / "again")
     ours, again = (load_file(tmp_path / name / "model.safetensors") for name in ("half", "again"))
-    assert all(torch.equal(ours[name], again[name]) and again[name].dtype == dtype for name in ours)
+    assert all(torch.equal(ours[name], again[name]) and again[name].dtype == kinds[name] for name in ours)
 
 
 def test_ours_to_published_and_back(golden: Predictor, golden_checkpoint: Path, tmp_path: Path) -> None:
@@ -441,6 +574,12 @@ def test_force_changes_nothing_in_our_own_layout(golden_checkpoint: Path, tmp_pa
     ours = with_choices(golden_checkpoint)
     save(ours, tmp_path / "ours", force=True)
     assert load(tmp_path / "ours").config == ours.config
+
+
+def test_a_name_that_is_too_long_is_refused(golden: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        save(golden, tmp_path / ("n" * 300))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_folder_is_left_alone(golden: Predictor, tmp_path: Path) -> None:
@@ -562,6 +701,9 @@ def test_fresh_model_copies_what_begins_as_a_copy(adapter_case: Path, sam_file: 
     base, sam = load_file(adapter_case / "base" / "model.safetensors"), torch.load(sam_file)["model"]
     assert config.region_order == model.object_memory.region_order == "raster"
     assert config.sam2.rotary_gradients == "corrected"
+    assert config.seconds == model.backbone.seconds == "fractional"
+    assert config.licences == FRESH_LICENCES
+    assert "untrained parts: Apache-2.0" in config.licences.weights
     state = published_state(model)
     assert all(torch.equal(state[name], base[name]) for name in base)
     assert torch.equal(

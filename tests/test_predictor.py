@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unipixel.core.conversation import Part, Segment, assistant, user
+from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.media import Clip
 from unipixel.core.prompts import Box, Point, Prompt, RegionMask, Scribble
 from unipixel.core.question import compose_question, remember
@@ -19,6 +21,8 @@ from unipixel.errors import PromptError, RequestError
 from unipixel.loading import load
 from unipixel.model.sam2 import FrameFeatures
 from unipixel.predictor import Predictor
+from unipixel.processing.vision import mask_view
+from unipixel.tracking import encode_frames, track
 
 PIXELS = PixelBudget(28 * 28, 20 * 28 * 28, None)
 SIZES = ((56, 84, 3), (70, 40, 1), (64, 64, 6), (40, 100, 2))
@@ -156,6 +160,14 @@ def test_generated_masks_are_those_of_the_answer_read_back(model: Predictor) -> 
     torch.testing.assert_close(whole.mask_prompts[0], spoken.mask_prompts, rtol=0, atol=5e-5)
 
 
+def test_a_given_answer_predicts_no_words(model: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def speak(_: Tensor) -> Tensor:
+        raise AssertionError("logits of a given answer are not needed")
+
+    monkeypatch.setattr(model.model.backbone, "speak", speak)
+    assert len(model.answer([told(noise(40, 60, 1), "[0] ", Segment())])[0].objects) == 1
+
+
 def test_segs_of_earlier_turns_are_not_answered_again(model: Predictor) -> None:
     turns = (user("First?"), assistant("[0] ", Segment(), " and [1] ", Segment()), user("And then?"))
     request = told(noise(40, 60, 2), "[2] ", Segment(), turns=turns)
@@ -200,6 +212,38 @@ def test_mentions_are_the_characters_of_their_object(
     for mention in response.mentions:
         label = response.text[mention.start : mention.stop]
         assert label == f"[{mention.object_id}]" == response[mention.object_id].label
+
+
+@pytest.mark.parametrize(
+    ("pieces", "prefix", "text", "ids"),
+    [
+        (("", " and [0] ", "."), "", "[1] and [0].", [1, 0]),
+        (("A ", ", ", ", [1] ", ""), "", "A [0], [2], [1]", [0, 2, 1]),
+        ((" ", " it is."), "It is [3]", "[3] it is.", [3]),
+        (("", " and ", ""), "[0] ", "[0] and [1]", [0, 1]),
+        (("the disc ", ""), "Not [3], but ", "the disc [0]", [0]),
+        (("2] ", ""), "It is [", "2] [2]", [2]),
+        (("", " [3] ", ""), "It is [3] ", "[3] [3] [0]", [3, 0]),
+        ((f"[{'9' * 5000}] ", ""), "", f"[{'9' * 5000}] [0]", [0]),
+    ],
+)
+def test_written_numbers_come_first(
+    model: Predictor, pieces: tuple[str, ...], prefix: str, text: str, ids: list[int]
+) -> None:
+    """The numbers that an answer writes are its objects', whichever comes first; so is one that ends the
+    answer's prefix."""
+    processor, clip = model.processor, noise(30, 30, 1)
+    answer = processor.tokenizer.encode(pieces[0])
+    for piece in pieces[1:]:
+        answer = [*answer, model.config.tokens.seg, *processor.tokenizer.encode(piece)]
+    prepared = processor.prepare(replace(ask_for(clip, [], Decoding(1)), answer_prefix=prefix))
+    masks = [MaskTrack((FrameMask(0, RLE.from_mask(block(clip).mask), 1.0, True),))] * len(ids)
+    response = processor.respond(prepared, answer, masks, "stop")
+    assert response.text == text
+    assert [found.id for found in response.objects] == ids
+    assert [mention.object_id for mention in response.mentions] == ids
+    for mention in response.mentions:
+        assert response.text[mention.start : mention.stop] == f"[{mention.object_id}]"
 
 
 def test_an_unknown_object_names_those_there_are(model: Predictor) -> None:
@@ -279,6 +323,57 @@ def test_tracking_does_not_depend_on_how_frames_are_grouped(
     monkeypatch.setattr("unipixel.tracking.FRAMES_AT_ONCE", 2)
     pairs = model.answer([told(clip, Segment())])[0].objects[0].masks.to_array()
     assert (whole != pairs).mean() < 1e-3
+
+
+def test_tracking_does_not_depend_on_how_objects_are_grouped(
+    model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The masks of a group are those of one batch, and no more objects than allowed are decoded at once."""
+    clip, decoder, sizes = noise(40, 60, 3), model.model.sam2.sam_mask_decoder, list[int]()
+    generator = torch.Generator().manual_seed(0)
+    prompts = torch.randn(5, model.config.hidden_tokens, model.config.sam2.d_model, generator=generator)
+    decode = decoder.forward
+
+    def counting(
+        features: Tensor, position: Tensor, high_res: object, sparse: Tensor, dense: Tensor
+    ) -> object:
+        sizes.append(len(sparse))
+        return decode(features, position, high_res, sparse, dense)
+
+    monkeypatch.setattr(decoder, "forward", counting)
+    with torch.inference_mode():
+        whole = track(model.model, clip, prompts)
+        monkeypatch.setattr("unipixel.tracking.OBJECTS_AT_ONCE", 2)
+        groups = track(model.model, clip, prompts)
+    assert sizes == [5] * 3 + [2, 2, 1] * 3
+    assert len(groups) == 5
+    assert len({one.to_array().tobytes() for one in whole}) > 1, "the case shows nothing with equal masks"
+    for one, other in zip(whole, groups, strict=True):
+        assert one.indices == other.indices == (0, 1, 2)
+        assert [frame.present for frame in one] == [frame.present for frame in other]
+        assert (one.to_array() != other.to_array()).mean() < 1e-3
+
+
+def test_frames_are_made_small_one_by_one(model: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the image encoder sees is bit for bit the view of all frames together."""
+    clip, side, seen, counts = noise(70, 90, 5), model.config.sam2.image_size, list[Tensor](), list[int]()
+    encode = model.model.sam2.encode
+
+    def recording(frames: Tensor) -> FrameFeatures:
+        seen.append(frames)
+        return encode(frames)
+
+    def counting(frames: NDArray[np.uint8], *options: object) -> Tensor:
+        counts.append(len(frames))
+        return mask_view(frames, *options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model.model.sam2, "encode", recording)
+    monkeypatch.setattr("unipixel.tracking.mask_view", counting)
+    with torch.inference_mode():
+        assert len(list(encode_frames(model.model, clip))) == 5
+    assert counts == [1] * 5
+    (views,) = seen
+    assert torch.equal(views, mask_view(clip.read(range(5)), side))
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,12 @@ def find_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
     if name in BUNDLED:
         return Path(str(resources.files("unipixel"))) / "checkpoints" / name
     path = Path(name)
-    if path.is_dir():
-        if not (path / CONFIG).is_file():
+    # os.path: no error for names that are too long and folders that may not be entered.
+    if os.path.isdir(path):
+        if not os.path.isfile(path / CONFIG):
             raise WeightsError(f"{path} is no checkpoint: it holds no {CONFIG}")
         return path
-    if path.exists():
+    if os.path.exists(path):
         raise WeightsError(f"{path} is a file; give the checkpoint's folder")
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return _fetch(name)
@@ -46,16 +47,20 @@ def find_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
 def is_adapter(folder: Path) -> bool:
     """Whether a folder holds only what training changed, to be laid over a base."""
     return any(
-        (folder / name).is_file() for name in ("adapter_model.safetensors", "pytorch_model.safetensors")
+        os.path.isfile(folder / name) for name in ("adapter_model.safetensors", "pytorch_model.safetensors")
     )
 
 
 def _fetch(name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja"]))
+    except HFValidationError as error:
+        raise WeightsError(
+            f"{name!r} is no folder that can be found, and cannot be a hub id (owner/name); check the path"
+        ) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         closest = difflib.get_close_matches(name, PUBLISHED, n=1, cutoff=0.6)
         hint = f" Did you mean {closest[0]!r}?" if closest and closest[0] != name else ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -16,8 +17,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from unipixel.errors import ConfigError, OutputError, WeightsError
+from unipixel.footprint import check_memory, estimate_bytes
 from unipixel.hub import find_checkpoint, is_adapter
-from unipixel.memory import check_memory, estimate_bytes
 from unipixel.model import checkpoint as layouts
 from unipixel.model.checkpoint import Layout, read_config, shapes_of, write_checkpoint
 from unipixel.model.config import ModelConfig
@@ -38,6 +39,8 @@ from unipixel.predictor import Predictor
 from unipixel.processing.processor import Processor
 from unipixel.processing.tokenizer import Tokenizer
 
+log = logging.getLogger(__name__)
+
 POSITION_MATRICES = (
     "ref_encoder.pe_layer.positional_encoding_gaussian_matrix",
     "tem_pe.positional_encoding_gaussian_matrix",
@@ -56,29 +59,40 @@ def load(
     dtype: str | torch.dtype = "auto",
     base: str | os.PathLike[str] | None = None,
     sam2: str | os.PathLike[str] | None = None,
-    sam2_preset: str = "b+",
-    seed: int = 0,
+    sam2_preset: str | None = None,
+    seed: int | None = None,
 ) -> Predictor:
     """Open a model.
 
     name_or_path: a bundled name, a folder, or a hub id. A folder may hold a checkpoint in our layout or the
     published one (one file or shards), an adapter (its base is found through its config or given as `base`),
     or a plain Qwen2.5-VL, which together with Meta's SAM 2.1 file (`sam2`, of size `sam2_preset`) makes a
-    fresh, untrained model; its own parts are drawn by `seed`. device: "auto" (cuda, mps or cpu) or a torch
-    device; dtype: "auto" (bfloat16 on cuda, else float32) or a torch dtype's name. Raises WeightsError when
-    something is missing, unexpected or does not fit, into memory too; nothing is ignored.
+    fresh, untrained model; its own parts are drawn by `seed`. None of these four is taken where the
+    checkpoint has no use for it; where it has, `sam2_preset` is "b+" and `seed` 0 unless given.
+    device: "auto" (cuda, mps or cpu) or a torch device; dtype: "auto" (bfloat16 on cuda, else float32) or a
+    torch dtype's name.
+
+    Raises WeightsError when something is missing, unexpected or does not fit, into memory too, and
+    ConfigError for an option without use; nothing is ignored.
     """
     place = choose_device(device)
     target = _Target(place, choose_dtype(dtype, place))
     folder = find_checkpoint(name_or_path)
+    given = _Given(base, Path(sam2) if sam2 is not None else None, sam2_preset, seed)
     if is_adapter(folder):
-        opened = _open_adapter(folder, base, sam2, target)
+        given.check_used("an adapter", "base", "sam2")
+        opened = _open_adapter(folder, given, target)
     elif read_json(folder / layouts.CONFIG).get("model_type") in layouts.BASE_TYPES:
-        start = _Start(Path(sam2) if sam2 is not None else None, sam2_preset, seed)
-        opened = _start_fresh(folder, start, target)
+        given.check_used("a plain Qwen2.5-VL", "sam2", "sam2_preset", "seed")
+        opened = _start_fresh(folder, given, target)
     else:
+        given.check_used("a whole checkpoint")
         opened = _open_whole(folder, target)
     opened.model.eval().requires_grad_(False).to(place)
+    terms = opened.config.licences
+    log.info(
+        "opened %s; licences: weights %s; base %s; data %s", folder, terms.weights, terms.base, terms.data
+    )
     return opened
 
 
@@ -119,29 +133,51 @@ class _Target:
     dtype: torch.dtype
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What a caller gave beside the folder; None for what was not given."""
+
+    base: str | os.PathLike[str] | None
+    sam2: Path | None
+    sam2_preset: str | None
+    seed: int | None
+
+    def check_used(self, kind: str, *used: str) -> None:
+        """ConfigError if something was given that a folder of this kind has no use for."""
+        given = [option.name for option in fields(self) if getattr(self, option.name) is not None]
+        spare = [name for name in given if name not in used]
+        if spare:
+            use = f"; it takes {' and '.join(used)}" if used else ""
+            raise ConfigError(f"{kind} is opened without {', '.join(spare)}{use}: leave {spare[0]} out")
+
+
 def _open_whole(folder: Path, target: _Target) -> Predictor:
     tokenizer = Tokenizer.open(folder)
     config = read_config(folder, tokenizer.ids())
     files = weight_files(folder)
-    check_memory(shapes_of(config), target.dtype, target.device, str(folder))
+    check_memory(_shapes(config, folder), target.dtype, target.device, str(folder))
     model = empty_model(config, target.dtype)
     load_state(model, read_tensors(files), str(folder))
     return Predictor(model, Processor(config, tokenizer), (folder,))
 
 
-def _open_adapter(
-    folder: Path, base: str | os.PathLike[str] | None, sam2: str | os.PathLike[str] | None, target: _Target
-) -> Predictor:
-    base_folder = _find_base(folder, base)
+def _shapes(config: ModelConfig, folder: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the model that a folder describes; WeightsError if it cannot be built."""
+    with layouts.blame(folder / layouts.CONFIG):
+        return shapes_of(config)
+
+
+def _open_adapter(folder: Path, given: _Given, target: _Target) -> Predictor:
+    base_folder = _find_base(folder, given.base)
     source = f"{folder} over {base_folder}"
     tokenizer = Tokenizer.open(folder)
     config = read_config(folder, tokenizer.ids())
-    shapes = shapes_of(config)
+    shapes = _shapes(config, folder)
     merged = {name: shapes[name] for name in merged_names(folder) if name in shapes}
     check_memory(shapes, target.dtype, target.device, source, estimate_bytes(merged, torch.float32))
     state = read_tensors(weight_files(base_folder))
-    if sam2 is not None:
-        state |= read_sam2_state(Path(sam2))
+    if given.sam2 is not None:
+        state |= read_sam2_state(given.sam2)
     state = merge_adapter(state, folder)
     model = empty_model(config, target.dtype)
     load_state(model, _with_position_matrices(state, model, folder), source)
@@ -151,12 +187,12 @@ def _open_adapter(
 def _find_base(folder: Path, base: str | os.PathLike[str] | None) -> Path:
     """The folder that an adapter lies over: the given one, or the one that its configuration names."""
     named = base or read_json(folder / layouts.CONFIG).get("base_model_path")
-    if not named:
+    if not named or not isinstance(named, str | os.PathLike):
         raise WeightsError(
             f"the adapter {folder} names no base_model_path in its {layouts.CONFIG}; give base=…"
         )
     relative = folder / os.fspath(named)
-    if relative.is_dir():
+    if os.path.isdir(relative):
         return relative
     try:
         return find_checkpoint(named)
@@ -184,44 +220,41 @@ def _with_position_matrices(state: Mapping[str, Tensor], model: UniPixel, folder
     return filled
 
 
-@dataclass(frozen=True)
-class _Start:
-    """What a fresh model is made with beside Qwen2.5-VL: Meta's file, the size of what it holds, a seed."""
-
-    sam2: Path | None
-    preset: str
-    seed: int
-
-
-def _start_fresh(folder: Path, start: _Start, target: _Target) -> Predictor:
+def _start_fresh(folder: Path, given: _Given, target: _Target) -> Predictor:
     """Qwen2.5-VL + SAM 2.1 -> a model whose own parts are freshly initialised; new training takes the
     corrected choices."""
-    if start.sam2 is None:
+    if given.sam2 is None:
         raise WeightsError(
             f"{folder} is a plain Qwen2.5-VL; give Meta's SAM 2.1 file to start a fresh model: "
             f"load({str(folder)!r}, sam2='….pt')"
         )
-    source = f"{folder} with {start.sam2} (size {start.preset!r})"
+    preset = given.sam2_preset or "b+"
+    source = f"{folder} with {given.sam2} (size {preset!r})"
     tokenizer = Tokenizer.open(folder, add_tokens=True)
     rows = tokenizer.ids().rows
-    sizes = _sam2_sizes(start.sam2, start.preset)
-    config = layouts.from_published(read_json(folder / layouts.CONFIG), tokenizer.ids(), sizes)
-    config = layouts.with_vocabulary(layouts.with_defects(config, published=False), rows)
-    check_memory(shapes_of(config), target.dtype, target.device, source)
-    given = grow_vocabulary(read_tensors(weight_files(folder)), rows) | read_sam2_state(start.sam2)
-    with _seeded(start.seed):
+    sizes = _sam2_sizes(given.sam2, preset)
+    with layouts.blame(folder / layouts.CONFIG):
+        config = layouts.from_published(read_json(folder / layouts.CONFIG), tokenizer.ids(), sizes)
+        config = layouts.with_vocabulary(layouts.with_defects(config, published=False), rows)
+    config = replace(config, licences=layouts.FRESH_LICENCES)
+    check_memory(_shapes(config, folder), target.dtype, target.device, source)
+    parts = grow_vocabulary(read_tensors(weight_files(folder)), rows) | read_sam2_state(given.sam2)
+    with _seeded(given.seed or 0):
         model = _model_for_parts(config, target.dtype)
         own = {name: tensor for name, tensor in published_state(model).items() if name.startswith(OWN_PARTS)}
-        load_state(model, own | given, source)
+        load_state(model, own | parts, source)
         layouts.initialise_own_parts(model)
-    return Predictor(model, Processor(config, tokenizer), (folder, start.sam2))
+    return Predictor(model, Processor(config, tokenizer), (folder, given.sam2))
 
 
 def _sam2_sizes(file: Path, preset: str) -> Sam2Config:
     """Sizes of Meta's file: those of an architecture file beside it, else those of the preset."""
     named = Sam2Config.preset(preset)  # refuses unknown ones even where they do not count
     architecture = file.parent / layouts.ARCHITECTURE
-    return Sam2Config.from_architecture(read_json(architecture)) if architecture.is_file() else named
+    if not os.path.isfile(architecture):
+        return named
+    with layouts.blame(architecture):
+        return Sam2Config.from_architecture(read_json(architecture))
 
 
 def _model_for_parts(config: ModelConfig, dtype: torch.dtype) -> UniPixel:
@@ -283,7 +316,7 @@ def save(
     if force and layout == "published":
         config = replace(config, region_order="window", seconds="published")
     layouts.describe(config, layout)  # refuses before anything is written
-    if target.exists():
+    if os.path.exists(target):
         raise OutputError(f"{target} exists already; choose a new folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

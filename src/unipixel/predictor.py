@@ -106,10 +106,11 @@ class Predictor:
         ]
 
     def _read_answers(self, prepared: Sequence[Prepared]) -> list[_Spoken]:
-        """Teacher forcing: one pass over the given answers."""
-        output = self.model(self._batch(prepared))
+        """Teacher forcing: one pass over the given answers; no word is predicted."""
+        batch = self._batch(prepared)
+        asked = self.model.mask_prompts(self.model.think(batch), batch.token_ids)
         spoken = []
-        for one, prompts in zip(prepared, output.mask_prompts, strict=True):
+        for one, prompts in zip(prepared, asked, strict=True):
             answer = one.answer_ids
             count = self.processor.num_masks(answer)
             spoken.append(_Spoken(answer, prompts[len(prompts) - count :], "forced"))

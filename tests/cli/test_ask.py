@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import unipixel.loading
+from unipixel.cli.ask import _printable
 from unipixel.core.conversation import Refer
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.media import Clip
@@ -156,6 +157,20 @@ def test_plain_output_names_objects_and_cannot_steer_the_terminal(run, media, pr
         "[3]: on 5 of 6 frames, mean area 13 pixels (0.1%)",
     ]
     assert "weights W-1.0; base B-2.0" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f469\u200d\U0001f680", "a\u00a0b\u3000c\u2009d", "\u0645\u200c\u06cc", "1\n\t2"]
+)
+def test_joiners_spaces_and_emoji_are_printed(text: str) -> None:
+    assert _printable(text) == text
+
+
+@pytest.mark.parametrize(
+    "letter", ["\x1b", "\r", "\x9b", "\x7f", "\ud800", "\u202e", "\u2066", "\u200f", "\u061c"]
+)
+def test_steering_letters_are_not_printed(letter: str) -> None:
+    assert _printable(f"a{letter}b") == "a\ufffdb"
 
 
 def test_prompts_keep_the_order_of_the_command_line(run, media, pretender: Pretender) -> None:

@@ -84,11 +84,26 @@ def test_unusable_media(run, media, tmp_path: Path, make: Callable[..., Path], f
         (["--temperature", "-1"], ["temperature"]),
         (["--top-p", "2"], ["top_p"]),
         (["--max-new-tokens", "0"], ["max_new_tokens"]),
+        (["--seed", str(2**63)], ["seed must be"]),
+        (["--mask", "m" * 300 + "@0"], ["cannot be read"]),
+        (["-o", "o" * 300], ["cannot be written"]),
     ],
     ids=lambda value: " ".join(value) if value[0].startswith("--") else "",
 )
 def test_unusable_request(run, media, arguments: list[str], fragments: list[str]) -> None:
     assert is_clean_error(run("ask", media.video, "What is [0]?", *arguments), *fragments)
+
+
+def test_media_that_no_model_can_see(run_without_torch, media, tmp_path: Path) -> None:
+    write_picture(tmp_path / "thin.png", np.zeros((2, 401, 3), dtype=np.uint8))
+    outcome = run_without_torch("ask", tmp_path / "thin.png", "What is this?")
+    assert is_clean_error(outcome, "thin.png", "401x2", "a factor of 200")
+
+
+def test_prompts_on_more_frames_than_are_shown(run_without_torch, media) -> None:
+    prompts = ["--point", "5,5@0", "--point", "5,5@2", "--frames", "1"]
+    outcome = run_without_torch("ask", media.video, "[0] or [1]?", *prompts)
+    assert is_clean_error(outcome, "2 different frames", "sees only 1")
 
 
 @pytest.mark.parametrize("question", ["", "  \n "])

@@ -516,6 +516,11 @@ def test_written_videos_come_back(suffix: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [f"out{suffix}"]
 
 
+def test_a_very_slow_video_is_written(tmp_path: Path) -> None:
+    write_video(tmp_path / "out.mp4", [painted(0), painted(1)], fps=1 / 3000)
+    assert Clip.open(tmp_path / "out.mp4").times == (0.0, 1001.0)
+
+
 def test_written_videos_name_their_colours(tmp_path: Path) -> None:
     write_video(tmp_path / "out.mp4", [painted(0)], fps=10)
     with av.open(str(tmp_path / "out.mp4")) as container:

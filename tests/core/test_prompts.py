@@ -175,3 +175,32 @@ def test_turns_count_what_they_hold() -> None:
 def test_impossible_turns_are_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda frame: Point(1, 1, frame),
+        lambda frame: Box(1, 1, 2, 2, frame),
+        lambda frame: mask(frame=frame),
+        lambda frame: Scribble(((1, 1),), frame),
+    ],
+)
+def test_frames_are_whole_numbers(make: Callable[[object], Prompt]) -> None:
+    for wrong in (1.0, "1", None):
+        with pytest.raises(PromptError, match="a frame's number is whole"):
+            make(wrong)
+    assert type(make(np.int64(2)).frame) is int
+
+
+@pytest.mark.parametrize("value", [math.nan, "yes", None])
+def test_masks_that_say_neither_yes_nor_no_are_refused(value: object) -> None:
+    with pytest.raises(PromptError, match="yes or no of every pixel"):
+        RegionMask(np.array([[1, value], [0, 1]]))
+
+
+def test_questions_are_text_that_can_be_written(clip: Clip) -> None:
+    with pytest.raises(RequestError, match="which is no character"):
+        compose_question("what is \ud800?", (), clip)
+    with pytest.raises(RequestError, match="a question is text; found int"):
+        compose_question(5, (), clip)  # type: ignore[arg-type]

@@ -10,7 +10,8 @@ import pytest
 from unipixel.core.conversation import Refer, assistant, user
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.media import Clip
-from unipixel.core.prompts import Box, Point
+from unipixel.core.prompts import Box, Point, RegionMask
+from unipixel.core.question import remember
 from unipixel.core.request import Decoding, PixelBudget, RememberedObject, Request
 from unipixel.errors import PromptError, RequestError
 
@@ -58,12 +59,15 @@ def test_turns_alternate_and_end_with_a_question(turns: Any, message: str) -> No
         ({"forced_answer": assistant("It is ", Refer(Point(1, 1)))}, "belong in the user's turns"),
         ({"forced_answer": assistant("a"), "answer_prefix": "b"}, "either forced_answer or answer_prefix"),
         ({"num_frames": 0}, "at least 1 frame; found num_frames=0"),
+        ({"num_frames": 2.0}, r"whole number of frames.*num_frames=2\.0"),
+        ({"answer_prefix": "\ud800"}, r"the text holds '\\ud800', which is no character"),
+        ({"clip": 5}, "a request is about a Clip; found int"),
         ({"memory": (remembered(2), remembered(2))}, r"its own id; found \[2, 2\]"),
     ],
 )
 def test_contradictions_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        Request(CLIP, ASKED, **options)
+        Request(**({"clip": CLIP, "turns": ASKED} | options))
 
 
 @pytest.mark.parametrize(
@@ -95,6 +99,11 @@ def test_what_does_not_fit_the_clip_is_refused(make: Callable[[], object], messa
         (lambda: Decoding(temperature=float("nan")), "temperature must be 0"),
         (lambda: Decoding(top_p=0), r"top_p must lie in \(0, 1\]"),
         (lambda: Decoding(top_p=1.1), "top_p"),
+        (lambda: Decoding(seed=-1), r"seed must be a whole number from 0 to 2\*\*63 - 1; found -1"),
+        (lambda: Decoding(seed=2**63), "seed must be"),
+        (lambda: Decoding(seed=1.5), "seed must be"),  # type: ignore[arg-type]
+        (lambda: user("a \udcff b"), "which is no character"),
+        (lambda: assistant("\ud83d"), "which is no character"),
         (lambda: PixelBudget(10, 9), "found 10 and 9"),
         (lambda: PixelBudget(0, 9), "found 0 and 9"),
         (lambda: PixelBudget(shared_frames=0), "shared_frames must be at least 1"),
@@ -104,3 +113,16 @@ def test_what_does_not_fit_the_clip_is_refused(make: Callable[[], object], messa
 def test_impossible_options_are_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         make()
+
+
+def test_temperatures_next_to_nothing_are_greedy() -> None:
+    assert Decoding(temperature=1e-40).temperature == 0
+    assert Decoding(temperature=1e-5).temperature == 1e-5
+    assert Decoding(seed=2**63 - 1).seed == 2**63 - 1
+
+
+def test_memory_on_frames_outside_the_clip_is_refused() -> None:
+    region = np.ones((CLIP.height, CLIP.width), dtype=np.bool_)
+    late = remember(3, RegionMask(region, CLIP.num_frames))
+    with pytest.raises(PromptError, match=r"object \[3\] has a mask on frame 5, .* frames 0 to 4"):
+        Request(CLIP, ASKED, (late,))

@@ -1,16 +1,18 @@
 """Scores of answers that are right, wrong, empty or late, known beforehand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import unipixel
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.request import Request
 from unipixel.core.response import Response, SegmentedObject
 from unipixel.data.synthetic.scene import Scene, evaluation_seed, make_scene
-from unipixel.evaluation.fresh_clips import WORLD, evaluate, mean_iou, score
+from unipixel.evaluation.fresh_clips import LEAST_IOU, MOST_WRONG, WORLD, evaluate, mean_iou, score
 
 
 def respond(masks: np.ndarray | None) -> Response:
@@ -63,3 +65,16 @@ def test_clips_come_from_files_and_are_asked_about_by_name(tmp_path: Path) -> No
     names = [clip.name for clip in report.clips]
     assert seen == [f"Please segment the {name} in this video." for name in names]
     assert report.iou == 0.0 and "fresh clips: 3" in str(report)
+    assert not report.passed and str(report).endswith("FAIL")
+
+
+def test_the_bundled_model_finds_what_it_is_asked_for(tmp_path: Path) -> None:
+    model = unipixel.load("unipixel-tiny")
+    report = evaluate(model.answer, 20, tmp_path)
+    assert report.passed, str(report)
+
+
+def test_the_bundled_model_finds_things_in_stills(tmp_path: Path) -> None:
+    model = unipixel.load("unipixel-tiny")
+    report = evaluate(model.answer, 20, tmp_path, replace(WORLD, num_frames=1))
+    assert report.iou >= LEAST_IOU and report.wrong <= MOST_WRONG, f"{report.iou} {report.wrong}"

@@ -179,8 +179,8 @@ def test_a_cache_changes_no_thought(backbone: Backbone) -> None:
     torch.testing.assert_close(torch.cat([first.hidden, rest.hidden], dim=1), whole, **TOLERANCE)
 
 
-def test_placeholders_count_merged_cells(backbone: Backbone) -> None:
-    assert backbone.placeholders(Grid(3, 8, 10)) == 60
+def test_placeholders_count_merged_cells() -> None:
+    assert Grid(3, 8, 10).num_tokens == 60
 
 
 def test_patches_must_fill_their_grids() -> None:

@@ -414,6 +414,11 @@ def test_architecture_round_trip_and_refusals() -> None:
     written["fpn"]["scalp"] = 0
     with pytest.raises(ConfigError, match=r"fpn\.scalp is 0, this model has 1"):
         Sam2Config.from_architecture(written)
+    trunk = dict(written["hiera"])
+    for wrong in ({"window_pos_embed_bkg_spatial_size": [7]}, {"num_heads": 0}, {"embed_dim": "abc"}):
+        written["hiera"] = trunk | wrong
+        with pytest.raises(ConfigError, match="of a wrong kind"):
+            Sam2Config.from_architecture(written)
     del written["hiera"]
     with pytest.raises(ConfigError, match="lacks a size"):
         Sam2Config.from_architecture(written)

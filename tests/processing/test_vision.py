@@ -6,11 +6,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from unipixel.core.media import Clip, check_sides
 from unipixel.core.request import PixelBudget
 from unipixel.errors import MediaError
+from unipixel.model.inputs import QWEN2_5_LAYOUT
 from unipixel.processing.vision import (
-    LANGUAGE_MEAN,
-    LANGUAGE_STD,
     MASK_MEAN,
     MASK_STD,
     language_size,
@@ -50,8 +50,10 @@ def test_language_sizes_of_hand_made_cases(
 
 @pytest.mark.parametrize(("height", "width"), [(10, 2001), (2001, 10)])
 def test_slivers_are_refused(height: int, width: int) -> None:
-    with pytest.raises(MediaError, match=f"{width}x{height}; its sides may differ by a factor of 200"):
-        language_size(height, width, *EVALUATION)
+    clip = Clip.open(np.zeros((height, width, 3), dtype=np.uint8))
+    with pytest.raises(MediaError, match=f"{width}x{height}"):
+        check_sides(clip)
+    check_sides(Clip.open(np.zeros((10, 2000, 3), dtype=np.uint8)))
 
 
 @pytest.mark.parametrize(("frames", "factor"), [(1, 16), (2, 8), (3, 5), (8, 2), (9, 1), (16, 1), (40, 1)])
@@ -72,7 +74,7 @@ def test_patches_follow_the_documented_layout() -> None:
                 for y in (top, top + 14):
                     for x in (left, left + 14):
                         block = frames[pair : pair + 2, y : y + 14, x : x + 14].astype(np.float64) / 255
-                        block = (block - LANGUAGE_MEAN) / LANGUAGE_STD
+                        block = (block - QWEN2_5_LAYOUT.mean) / QWEN2_5_LAYOUT.std
                         expected.append(block.transpose(3, 0, 1, 2).ravel())
     np.testing.assert_allclose(view.patches.numpy(), np.stack(expected), rtol=0, atol=1e-6)
 

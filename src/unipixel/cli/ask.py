@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from unicodedata import category
 
 import typer
 from typer.core import TyperCommand
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 ORDER = "unipixel.prompt_order"
 PALETTE_IDS = 255
+DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Unicode's bidirectional controls."""
 
 
 class PromptOrder(TyperCommand):
@@ -81,15 +84,19 @@ def ask(
     """Ask about a picture or video; get text and masks."""
     given = {"point": point or [], "box": box or [], "mask": mask or [], "scribble": scribble or []}
     with manners():
-        from unipixel.core.media import Clip
+        from unipixel.core.media import Clip, check_sides
         from unipixel.core.question import ask_about
         from unipixel.core.request import Decoding
+        from unipixel.core.sampling import check_kept
         from unipixel.hub import find_checkpoint
 
         decoding = Decoding(max_new_tokens, temperature, top_p, seed)
         prompts = _in_order(ctx.meta[ORDER], given)
         # Everything that can be checked without the model is checked here, before torch is imported.
         request = ask_about(Clip.open(media), text, prompts, num_frames=frames, decoding=decoding)
+        check_sides(request.clip)
+        if frames is not None:
+            check_kept(request.keep_frames, frames)
         checkpoint = find_checkpoint(model)
         with output_folder(output, overwrite=overwrite) if output else nullcontext() as folder:
             opened = _open(checkpoint, model, device, dtype)
@@ -152,8 +159,13 @@ def _as_text(clip: Clip, response: Response) -> str:
 
 
 def _printable(text: str) -> str:
-    """Text without the control characters by which a model could steer the terminal."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
+    """Text without the characters by which a model could steer the terminal or reorder a line; joiners, wide
+    spaces and everything else that writing needs stay."""
+    return "".join("\ufffd" if _steers(letter) else letter for letter in text)
+
+
+def _steers(letter: str) -> bool:
+    return letter in DIRECTIONS or (category(letter) in ("Cc", "Cs") and letter not in "\n\t")
 
 
 def _write(folder: Path, clip: Clip, response: Response) -> None:

@@ -37,7 +37,9 @@ def convert(
     to: Annotated[LayoutName, typer.Option(help="The layout to write.")],
     base: Annotated[str | None, typer.Option(help="The base of an adapter.")] = None,
     sam2: Annotated[Path | None, typer.Option(help="Meta's SAM 2.1 file, for a plain Qwen2.5-VL.")] = None,
-    sam2_preset: Annotated[str, typer.Option(help="The size of that file: t, s, b+ or l.")] = "b+",
+    sam2_preset: Annotated[
+        str | None, typer.Option(help="The size of that file: t, s, b+ (unless said) or l.")
+    ] = None,
     dtype: Annotated[str, typer.Option(help="keep, float32, bfloat16 or float16.")] = KEEP,
     force: Annotated[
         bool,

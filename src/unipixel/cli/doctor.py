@@ -92,8 +92,8 @@ def _show_versions() -> None:
 def _show_devices() -> None:
     import torch
 
+    from unipixel.footprint import CPU, available_bytes
     from unipixel.loading import choose_device
-    from unipixel.memory import CPU, available_bytes
 
     typer.echo(f"device: {choose_device('auto')} is what 'auto' takes")
     free = available_bytes(CPU)
@@ -107,9 +107,9 @@ def _show_devices() -> None:
 
 
 def _show_memory(folder: Path, name: str, device: str, dtype: str) -> None:
+    from unipixel.footprint import estimate_bytes
     from unipixel.hub import is_adapter
     from unipixel.loading import choose_device, choose_dtype
-    from unipixel.memory import estimate_bytes
     from unipixel.model.weights import read_shapes, weight_files
 
     if is_adapter(folder):

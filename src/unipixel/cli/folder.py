@@ -26,13 +26,13 @@ def output_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     else is replaced. Raises OutputError.
     """
     target = Path(os.path.abspath(target))
-    if target.is_dir():
+    if os.path.isdir(target):  # os.path: no error for names that are too long and closed folders
         check_replaceable(target, overwrite=overwrite)
-    elif target.exists():
+    elif os.path.exists(target):
         raise OutputError(f"{target} is a file; give a folder")
-    top = target if target.is_dir() else _highest_missing(target)
+    top = target if os.path.isdir(target) else _highest_missing(target)
     # Inside a folder that is there already (it may be a mounted volume), beside one that is not.
-    scratch = (top if target.is_dir() else top.parent) / f".{target.name}-{secrets.token_hex(4)}"
+    scratch = (top if os.path.isdir(target) else top.parent) / f".{target.name}-{secrets.token_hex(4)}"
     content = scratch / target.relative_to(top)
     try:
         with _writing(target):
@@ -46,7 +46,7 @@ def output_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 def check_writable(target: Path) -> None:
     """Raise OutputError unless a folder could be made at `target`, which must not exist."""
-    if target.exists():
+    if os.path.exists(target):
         raise OutputError(f"{target} exists already; choose a new folder")
     top = _highest_missing(target.absolute())
     with _writing(target):
@@ -73,17 +73,17 @@ def check_replaceable(target: Path, *, overwrite: bool) -> None:
 
 
 def _names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return sorted(path.name for path in folder.iterdir()) if os.path.isdir(folder) else []
 
 
 def _highest_missing(target: Path) -> Path:
     """The outermost folder on the way to `target` that does not exist yet."""
-    missing = [path for path in (target, *target.parents) if not path.exists()]
+    missing = [path for path in (target, *target.parents) if not os.path.exists(path)]
     return missing[-1]
 
 
 def _put_in_place(scratch: Path, content: Path, target: Path, top: Path) -> None:
-    if not target.is_dir():
+    if not os.path.isdir(target):
         scratch.rename(top)
         return
     for name in (*FILES, MASKS):

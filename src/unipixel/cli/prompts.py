@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,8 +57,8 @@ def _mask(text: str) -> Prompt:
     from unipixel.core.masks import read_mask
     from unipixel.core.prompts import RegionMask
 
-    # A file's name may hold an "@" of its own.
-    file, frame = (text, 0) if Path(text).exists() else _split_frame("mask", text)
+    # A file's name may hold an "@" of its own. os.path: no error for a name that cannot be.
+    file, frame = (text, 0) if os.path.exists(text) else _split_frame("mask", text)
     return RegionMask(read_mask(Path(file)), frame)
 
 

@@ -30,6 +30,16 @@ class Segment:
     """A place in an answer that asks for a mask (becomes `<|seg|>`)."""
 
 
+def check_text(text: str) -> None:
+    """RequestError for text that cannot be written as UTF-8 (halves of surrogate pairs)."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            f"the text holds {text[error.start : error.end]!a}, which is no character; write it anew"
+        ) from error
+
+
 Part: TypeAlias = str | Refer | Segment
 Role: TypeAlias = Literal["user", "assistant"]
 
@@ -48,6 +58,8 @@ class Turn:
         for part in self.parts:
             if not isinstance(part, str | Refer | Segment):
                 raise RequestError(f"a turn is made of text, Refer and Segment; found {type(part).__name__}")
+            if isinstance(part, str):
+                check_text(part)
         if not any(not isinstance(part, str) or part.strip() for part in self.parts):
             raise RequestError(f"the {self.role}'s text is empty; write a question or an instruction")
 

@@ -129,6 +129,18 @@ class Clip:
         return int(index)
 
 
+MAX_ASPECT_RATIO = 200
+
+
+def check_sides(clip: Clip) -> None:
+    """Whether the language model can see frames of this shape; raises MediaError if they are too narrow."""
+    if max(clip.height, clip.width) > MAX_ASPECT_RATIO * min(clip.height, clip.width):
+        raise MediaError(
+            f"{clip.name}: the picture is {clip.width}x{clip.height}; its sides may differ by a factor of "
+            f"{MAX_ASPECT_RATIO} at most"
+        )
+
+
 # Opening
 
 

@@ -3,6 +3,7 @@ clip as the person sees it."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -11,6 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipixel.errors import PromptError
+
+
+def _frame_number(frame: object, what: str) -> int:
+    try:
+        return operator.index(frame)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise PromptError(f"{what} is on frame {frame!r}; a frame's number is whole") from error
 
 
 def _check_frame(frame: int, num_frames: int, what: str) -> None:
@@ -47,6 +55,7 @@ class Point:
 
     def __post_init__(self) -> None:
         _check_finite((self.x, self.y), "a point")
+        object.__setattr__(self, "frame", _frame_number(self.frame, "a point"))
 
     def check(self, width: int, height: int, num_frames: int) -> None:
         """Raise PromptError unless the click lies on a clip of this size."""
@@ -67,6 +76,7 @@ class Box:
 
     def __post_init__(self) -> None:
         _check_finite((self.x1, self.y1, self.x2, self.y2), "a box")
+        object.__setattr__(self, "frame", _frame_number(self.frame, "a box"))
         if self.x2 < self.x1 or self.y2 < self.y1:
             ordered = (
                 min(self.x1, self.x2),
@@ -97,11 +107,14 @@ class RegionMask:
         mask = np.asarray(self.mask)
         if mask.ndim != 2:
             raise PromptError(f"a region mask must be [height, width]; found shape {mask.shape}")
+        if mask.dtype.kind not in "biuf" or (mask.dtype.kind == "f" and np.isnan(mask).any()):
+            raise PromptError("a region mask says yes or no of every pixel; this one holds NaN or text")
         mask = np.ascontiguousarray(mask != 0)
         if not mask.any():
             raise PromptError("the region mask is empty; mark at least one pixel of the object")
         mask.setflags(write=False)
         object.__setattr__(self, "mask", mask)
+        object.__setattr__(self, "frame", _frame_number(self.frame, "a region mask"))
 
     def check(self, width: int, height: int, num_frames: int) -> None:
         """Raise PromptError unless the mask has the clip's size."""
@@ -128,7 +141,8 @@ class Scribble:
         if not self.points:
             raise PromptError("a scribble needs at least one point")
         _check_finite([value for point in self.points for value in point], "a scribble")
-        if not self.thickness > 0:
+        object.__setattr__(self, "frame", _frame_number(self.frame, "a scribble"))
+        if not (self.thickness > 0 and np.isfinite(self.thickness)):
             raise PromptError(f"a scribble's thickness must be positive; found {self.thickness:g}")
 
     def check(self, width: int, height: int, num_frames: int) -> None:

@@ -22,6 +22,8 @@ def compose_question(
     it; a mask or scribble becomes an object of the memory, which precedes the question. Raises PromptError or
     RequestError for prompts that do not fit the clip, and for empty text.
     """
+    if not isinstance(text, str):
+        raise RequestError(f"a question is text; found {type(text).__name__}")
     if not text.strip():
         raise RequestError("the question is empty; write what you want to know or to have segmented")
     for prompt in prompts:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from unipixel.core.conversation import Turn
+from unipixel.core.conversation import Turn, check_text
 from unipixel.core.masks import MaskTrack
 from unipixel.core.media import Clip
 from unipixel.errors import PromptError, RequestError
 
+GREEDY_BELOW = 1e-6
+"""Below it logits divided by the temperature leave float32, and the choice is greedy in any case."""
 TOKEN_PIXELS = 28 * 28
 """Pixels that one language-view token covers (a 2x2 group of 14-pixel patches)."""
 
@@ -42,7 +44,10 @@ class PixelBudget:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How the answer's tokens are chosen: greedy by default, drawn when `temperature` > 0."""
+    """How the answer's tokens are chosen: greedy by default, drawn when `temperature` > 0.
+
+    Temperatures below GREEDY_BELOW count as 0. 0 <= seed < 2**63. Raises RequestError.
+    """
 
     max_new_tokens: int = 512
     temperature: float = 0.0
@@ -54,8 +59,12 @@ class Decoding:
             raise RequestError(f"max_new_tokens must be at least 1; found {self.max_new_tokens}")
         if not (self.temperature >= 0 and math.isfinite(self.temperature)):
             raise RequestError(f"temperature must be 0 (greedy) or positive; found {self.temperature:g}")
+        if self.temperature < GREEDY_BELOW:
+            object.__setattr__(self, "temperature", 0.0)
         if not 0 < self.top_p <= 1:
             raise RequestError(f"top_p must lie in (0, 1]; found {self.top_p:g}")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise RequestError(f"seed must be a whole number from 0 to 2**63 - 1; found {self.seed!r}")
 
 
 @dataclass(frozen=True)
@@ -93,13 +102,17 @@ class Request:
     decoding: Decoding = field(default_factory=Decoding)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.clip, Clip):
+            raise RequestError(f"a request is about a Clip; found {type(self.clip).__name__}: use Clip.open")
         object.__setattr__(self, "turns", tuple(self.turns))
         object.__setattr__(self, "memory", tuple(self.memory))
         self._check_turns()
         self._check_memory()
-        if self.num_frames is not None and self.num_frames < 1:
+        check_text(self.answer_prefix)
+        if self.num_frames is not None and not (isinstance(self.num_frames, int) and self.num_frames >= 1):
             raise RequestError(
-                f"the language model needs at least 1 frame; found num_frames={self.num_frames}"
+                f"the language model needs a whole number of frames, at least 1 frame; "
+                f"found num_frames={self.num_frames!r}"
             )
         kept = {*self.keep_frames, *(prompt.frame for turn in self.turns for prompt in turn.prompts)}
         for index in kept:
@@ -142,3 +155,9 @@ class Request:
                     f"object [{remembered.id}] has masks of {size[1]}x{size[0]} pixels, "
                     f"but the clip is {self.clip.width}x{self.clip.height}"
                 )
+            for seen in remembered.masks.frames:
+                if not 0 <= seen.index < self.clip.num_frames:
+                    raise PromptError(
+                        f"object [{remembered.id}] has a mask on frame {seen.index}, but the clip has frames "
+                        f"0 to {self.clip.num_frames - 1}"
+                    )

@@ -78,6 +78,19 @@ def keep_frames(indices: Sequence[int], keep: Sequence[int]) -> list[int]:
     return sorted(kept + free)
 
 
+def check_kept(keep: Sequence[int], num_requested: int) -> None:
+    """Whether the frames of all prompts can be shown together.
+
+    Raises:
+        RequestError: they lie on more different frames than are shown.
+    """
+    if len(set(keep)) > num_requested:
+        raise RequestError(
+            f"the prompts lie on {len(set(keep))} different frames, but the language model sees only "
+            f"{num_requested}; raise num_frames or use fewer frames"
+        )
+
+
 def _takes_all(num_available: int, num_requested: int) -> bool:
     if num_available < 0:
         raise RequestError(f"A clip cannot have {num_available} frames; the number must be 0 or more.")

@@ -13,6 +13,9 @@ from PIL import Image
 from unipixel.core.frames import Frame, is_folder, reason
 from unipixel.errors import OutputError
 
+SLOWEST = Fraction(1, 1001)
+"""Frames per second of the slowest video that is written: a rate that rounds to 0 would be none."""
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -58,7 +61,7 @@ def write_video(path: str | Path, frames: Iterable[Frame], fps: float, crf: int 
     Args:
         path: ends in .mp4, .mov or .mkv.
         frames: at least one; odd sides are padded to even ones by repeating the last row or column.
-        fps: frames per second, above 0.
+        fps: frames per second, above 0; below 1 frame in 1001 seconds it is raised to that.
         crf: quality, 0 (best) to 51; 18 looks lossless.
 
     Raises:
@@ -71,7 +74,7 @@ def write_video(path: str | Path, frames: Iterable[Frame], fps: float, crf: int 
     if not 0 <= crf <= 51:
         raise OutputError(f"{path}: quality {crf} is impossible; give 0 (best) to 51.")
     with replacing(path) as temporary:
-        _encode(temporary, frames, Fraction(fps).limit_denominator(1001), crf)
+        _encode(temporary, frames, max(Fraction(fps).limit_denominator(1001), SLOWEST), crf)
 
 
 def _encode(path: Path, frames: Iterable[Frame], rate: Fraction, crf: int) -> None:

@@ -28,6 +28,8 @@ WORLD = WorldConfig(num_frames=8, area=(0.01, 0.10), enter=0.0, leave=0.0)
 """One target and two things that mislead: one of its colour, one of its shape. The
 target covers 1-10 % of the frame."""
 BATCH = 10
+LEAST_IOU, MOST_WRONG, LEAST_GAIN = 0.5, 0.1, 0.15
+"""What the bundled model must reach."""
 
 Answer = Callable[[Sequence[Request]], list[Response]]
 
@@ -62,20 +64,29 @@ class Report:
     def moving(self) -> tuple[ClipScore, ...]:
         return tuple(clip for clip in self.clips if clip.moves)
 
+    @property
+    def gain(self) -> float:
+        """By how much answers are better than the first true mask repeated, on clips whose target moves."""
+        return float(np.mean([clip.iou - clip.repeated for clip in self.moving]))
+
+    @property
+    def passed(self) -> bool:
+        """Whether the model finds what it is asked for, leaves the rest alone, and follows what moves."""
+        return self.iou >= LEAST_IOU and self.wrong <= MOST_WRONG and self.gain >= LEAST_GAIN
+
     def __str__(self) -> str:
-        moving = self.moving
-        moving_iou = np.mean([clip.iou for clip in moving])
-        repeated = np.mean([clip.repeated for clip in moving])
-        return "\n".join(
-            [
-                f"fresh clips: {len(self.clips)}, each with a thing of the target's colour and one of its "
-                "shape",
-                f"  mean IoU with the target        {self.iou:.3f}",
-                f"  mean IoU with the wrong things  {self.wrong:.3f}",
-                f"  where the target moves ({len(moving)} clips): {moving_iou:.3f}, "
-                f"first true mask repeated: {repeated:.3f}, difference {moving_iou - repeated:+.3f}",
-            ]
-        )
+        moving = np.mean([clip.iou for clip in self.moving])
+        repeated = np.mean([clip.repeated for clip in self.moving])
+        lines = [
+            f"fresh clips: {len(self.clips)}, each with a thing of the target's colour and one of its shape",
+            f"  mean IoU with the target          {self.iou:.3f}  (at least {LEAST_IOU})",
+            f"  mean IoU with the wrong things    {self.wrong:.3f}  (at most {MOST_WRONG})",
+            f"  where the target moves ({len(self.moving)} clips)  {moving:.3f}",
+            f"  first true mask repeated there    {repeated:.3f}",
+            f"  gain over that                    {self.gain:.3f}  (at least {LEAST_GAIN})",
+            f"  {'PASS' if self.passed else 'FAIL'}",
+        ]
+        return "\n".join(lines)
 
 
 def evaluate(

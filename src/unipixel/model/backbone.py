@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unipixel.model.inputs import Grid, Inputs, LanguageView
+from unipixel.model.inputs import QWEN2_5_LAYOUT, Inputs, LanguageView
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class Backbone(nn.Module, ABC):
     def speak(self, hidden: Tensor) -> Tensor:
         """Final norm and vocabulary: logits [..., vocabulary]."""
 
-    @abstractmethod
-    def placeholders(self, grid: Grid) -> int:
-        """How many placeholder tokens a clip of this grid takes."""
-
     @property
     @abstractmethod
     def merger(self) -> nn.Module:
         """The projection from unmerged to merged features (the object memory's starts as its copy)."""
+
+
+LAYOUTS = {"qwen2_5_vl": QWEN2_5_LAYOUT}
+"""How each known base model cuts its pictures. A second one is a row here and a file with its class."""

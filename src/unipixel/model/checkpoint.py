@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLConfig
 
 from unipixel.core.request import PixelBudget
-from unipixel.errors import ConfigError, WeightsError
+from unipixel.errors import ConfigError, UniPixelError, WeightsError
 from unipixel.model.backbone import Backbone
 from unipixel.model.config import Licences, ModelConfig, TokenIds
 from unipixel.model.qwen2_5_vl import Qwen2_5_VL
 from unipixel.model.sam2 import Sam2Config
+from unipixel.model.sam2.prompt_encoder import FOURIER_MATRIX
 from unipixel.model.unipixel import UniPixel
 from unipixel.model.weights import published_state, read_json
 
@@ -40,6 +43,24 @@ BACKBONE_FIELDS = (
     "tie_word_embeddings",
 )
 
+ATTENTION = "sdpa"
+"""The attention code. A stranger's configuration must not choose it: transformers fetches and runs code for
+names such as "owner/kernel"."""
+CHOOSES_CODE = ("attn_implementation", "experts_implementation")
+"""Settings, with whatever stands before or behind, that name code instead of sizes."""
+UNREADABLE = (
+    StrictDataclassError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What transformers, torch and our own reading raise for sizes of a wrong kind, or that contradict each
+other."""
+
 PUBLISHED_LICENCES = {
     "weights": "unknown (see the model card of the checkpoint that you opened)",
     "base": (
@@ -49,21 +70,46 @@ PUBLISHED_LICENCES = {
     "data": "unknown; several training sets (MeViS, ReVOS among them) are CC BY-NC-SA",
 }
 
+FRESH_LICENCES = Licences(
+    weights="the untrained parts: Apache-2.0; the rest: the terms of the base and of SAM 2.1",
+    base="unknown (see the cards of the Qwen2.5-VL size and of the SAM 2.1 file that were given)",
+    data="none of this project's; what the base and SAM 2.1 were trained with: unknown",
+)
+"""Of a model made from Qwen2.5-VL and SAM 2.1 that nobody has trained yet."""
+
 
 def read_config(folder: Path, tokens: TokenIds) -> ModelConfig:
     """The configuration of a checkpoint in our layout or the published one; the
     published defects stay on for the latter."""
     content = read_json(folder / CONFIG)
     kind = content.get("model_type")
-    if kind == OUR_TYPE:
-        return _from_ours(content, tokens, folder)
-    if kind == PUBLISHED_TYPE:
-        return from_published(content, tokens, read_sam2_sizes(folder, content))
+    with blame(folder / CONFIG):
+        if kind == OUR_TYPE:
+            return _from_ours(content, tokens, folder)
+        if kind == PUBLISHED_TYPE:
+            return from_published(content, tokens, read_sam2_sizes(folder, content))
     raise WeightsError(
         f"{folder / CONFIG} says model_type {kind!r}; expected {OUR_TYPE!r} or {PUBLISHED_TYPE!r}. A plain "
         "Qwen2.5-VL folder "
         f"needs a SAM 2.1 file beside it: unipixel.load(folder, sam2='sam2.1_hiera_base_plus.pt')"
     )
+
+
+@contextmanager
+def blame(file: Path) -> Iterator[None]:
+    """Inside, a configuration is read or a model built from it: what goes wrong becomes a WeightsError that
+    names the file."""
+    try:
+        yield
+    except WeightsError:
+        raise
+    except UniPixelError as error:
+        raise WeightsError(f"{file}: {error}") from error
+    except UNREADABLE as error:
+        kind, what = type(error).__name__, " ".join(str(error).split())
+        raise WeightsError(
+            f"{file} describes no model that can be built ({kind}: {what}); correct it or fetch it again"
+        ) from error
 
 
 def from_published(content: Mapping[str, Any], tokens: TokenIds, sam2: Sam2Config) -> ModelConfig:
@@ -75,6 +121,7 @@ def from_published(content: Mapping[str, Any], tokens: TokenIds, sam2: Sam2Confi
         tokens=tokens,
         hidden_tokens=int(content.get("sam2_hidden_tokens", 2)),
         region_order="window",
+        seconds="published",
         licences=Licences(**PUBLISHED_LICENCES),
         name=str(content.get("model_name_or_path") or "unnamed").rsplit("/", 1)[-1],
     )
@@ -85,7 +132,8 @@ def read_sam2_sizes(folder: Path, content: Mapping[str, Any]) -> Sam2Config:
     preset that the configuration names."""
     side = int(content.get("sam2_image_size", 768))
     if (folder / ARCHITECTURE).is_file():
-        return Sam2Config.from_architecture(read_json(folder / ARCHITECTURE))
+        with blame(folder / ARCHITECTURE):
+            return Sam2Config.from_architecture(read_json(folder / ARCHITECTURE))
     preset = content.get("sam2_config")
     if not preset:
         raise WeightsError(
@@ -187,12 +235,15 @@ def build_backbone(config: ModelConfig) -> Backbone:
     """The base model that a configuration names, with fresh weights."""
     if config.backbone not in BASE_TYPES:
         raise ConfigError(f"unknown backbone {config.backbone!r}; known: {', '.join(BASE_TYPES)}")
-    return Qwen2_5_VL(Qwen2_5_VLConfig(**_backbone_arguments(config.backbone_config)), config.seconds)
+    sizes = Qwen2_5_VLConfig(**_backbone_arguments(config.backbone_config))
+    sizes._attn_implementation = ATTENTION  # of its parts too
+    return Qwen2_5_VL(sizes, config.seconds)
 
 
 def _backbone_arguments(content: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a `config.json` that describe Qwen2.5-VL. Newer files nest the text
-    sizes, older ones lay them flat."""
+    sizes, older ones lay them flat. What chooses code is left out at every level."""
+    content = _without_code(content)
     nested = {name: deepcopy(content[name]) for name in BACKBONE_FIELDS if content.get(name) is not None}
     if "text_config" in nested:
         return nested
@@ -202,6 +253,14 @@ def _backbone_arguments(content: Mapping[str, Any]) -> dict[str, Any]:
         if name not in ("model_type", "architectures")
     }
     return flat | nested
+
+
+def _without_code(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_code(value) if isinstance(value, Mapping) else value
+        for name, value in content.items()
+        if not any(setting in name for setting in CHOOSES_CODE)
+    }
 
 
 def build_model(config: ModelConfig) -> UniPixel:
@@ -243,14 +302,15 @@ def _xavier(module: torch.nn.Module) -> None:
 def write_checkpoint(
     model: UniPixel, config: ModelConfig, folder: Path, layout: Layout, dtype: torch.dtype | None
 ) -> None:
-    """Write weights, and `config` as theirs, into an existing folder; floating
-    tensors take `dtype` if one is given."""
+    """Write weights, and `config` as theirs, into an existing folder; floating tensors take `dtype` if one is
+    given, but for the Fourier matrices, which never lose precision."""
     from safetensors.torch import save_file
 
     content = describe(config, layout)
     state = {}
     for name, tensor in published_state(model).items():
-        cast = dtype if dtype is not None and tensor.is_floating_point() else None
+        exact = name.endswith(FOURIER_MATRIX) or not tensor.is_floating_point()
+        cast = None if exact else dtype
         state[name] = tensor.detach().to("cpu", cast).contiguous().clone()
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / WEIGHTS).chmod(0o644)  # safetensors leaves it to its owner alone
@@ -274,5 +334,6 @@ def with_defects(config: ModelConfig, published: bool) -> ModelConfig:
     return replace(
         config,
         region_order="window" if published else "raster",
+        seconds="published" if published else "fractional",
         sam2=replace(config.sam2, rotary_gradients="published" if published else "corrected"),
     )

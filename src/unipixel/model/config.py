@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 from unipixel.core.request import PixelBudget
+from unipixel.errors import ConfigError
 from unipixel.model.object_memory import RegionOrder
 from unipixel.model.sam2.config import Sam2Config
+
+Seconds: TypeAlias = Literal["published", "fractional"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class ModelConfig:
 
     `backbone` names the family and `backbone_config` holds its sizes as transformers writes them.
     `region_order`, `seconds` and `sam2.rotary_gradients` are the named choices of architecture.md section 4.
-    `num_frames` and `pixels`: what the language model is shown by default.
+    `num_frames` and `pixels`: what the language model is shown by default. Raises ConfigError for values of a
+    wrong kind and unknown choices.
     """
 
     backbone_config: Mapping[str, Any]
@@ -62,8 +66,25 @@ class ModelConfig:
     backbone: str = "qwen2_5_vl"
     hidden_tokens: int = 2
     region_order: RegionOrder = "raster"
-    seconds: Literal["published", "fractional"] = "published"
+    seconds: Seconds = "fractional"
     num_frames: int = 16
     pixels: PixelBudget = field(default_factory=PixelBudget)
     licences: Licences = field(default_factory=Licences)
     name: str = "unnamed"
+
+    def __post_init__(self) -> None:
+        for name, choices in (("region_order", get_args(RegionOrder)), ("seconds", get_args(Seconds))):
+            if getattr(self, name) not in choices:
+                expected = " or ".join(repr(choice) for choice in choices)
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected {expected}")
+        for name in ("hidden_tokens", "num_frames"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ConfigError(f"{name} is {value!r}; expected a whole number, 1 or more")
+        for name, kind, what in (
+            ("backbone", str, "the name of a family of models"),
+            ("backbone_config", Mapping, "sizes by name"),
+        ):
+            found = getattr(self, name)
+            if not isinstance(found, kind):
+                raise ConfigError(f"{name} is of type {type(found).__name__}; expected {what}")

@@ -30,21 +30,52 @@ def move(value: T, device: torch.device | str, dtype: torch.dtype | None = None)
 
 
 @dataclass(frozen=True)
+class VisualLayout:
+    """How a base model cuts the language view: `patch` pixels a side, `merge` x `merge` patches a token,
+    `pair` frames a temporal step; pixels in [0, 1] are normalised with `mean` and `std`. The defaults are
+    Qwen2.5-VL's."""
+
+    patch: int = 14
+    merge: int = 2
+    pair: int = 2
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+    @property
+    def cell(self) -> int:
+        """Pixels a side of what one token covers."""
+        return self.patch * self.merge
+
+
+QWEN2_5_LAYOUT = VisualLayout()
+
+
+@dataclass(frozen=True)
 class Grid:
-    """Patches of one clip in the language view: `time` pairs of frames, `height` x
-    `width` patches of 14 pixels each."""
+    """Patches of one clip in the language view: `time` steps of `height` x `width` patches."""
 
     time: int
     height: int
     width: int
+    layout: VisualLayout = QWEN2_5_LAYOUT
 
     @property
     def num_patches(self) -> int:
         return self.time * self.height * self.width
 
-    def merged(self, merge: int = 2) -> tuple[int, int, int]:
+    @property
+    def num_tokens(self) -> int:
+        """Language-model tokens, which is also the number of placeholders in the text."""
+        return self.num_patches // self.layout.merge**2
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the language view, pixels."""
+        return self.height * self.layout.patch, self.width * self.layout.patch
+
+    def merged(self) -> tuple[int, int, int]:
         """Size in language-model tokens: (time, height, width)."""
-        return self.time, self.height // merge, self.width // merge
+        return self.time, self.height // self.layout.merge, self.width // self.layout.merge
 
 
 @dataclass(frozen=True)

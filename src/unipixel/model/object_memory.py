@@ -36,7 +36,7 @@ class ObjectMemory(nn.Module):
         regions: per clip bool [time, O, height, width] on the merged grid, or None.
         """
         features = seen.windowed if self.region_order == "window" else seen.unmerged
-        sizes = [grid.num_patches // 4 for grid in grids]
+        sizes = [grid.num_tokens for grid in grids]
         pooled = [
             self._pool(cells, grid, region)
             for cells, grid, region in zip(features.split(sizes), grids, regions, strict=True)

@@ -33,7 +33,8 @@ class ObjectPromptEncoder(nn.Module):
         """[P, d], in the order of the prompts. A click has one point, a box (or two clicks) two."""
         where = torch.cat([self._where(prompt) for prompt in prompts])
         times = torch.tensor([[prompt.time] for prompt in prompts], device=where.device)
-        when = self.time(self.time_encoding(times) + self.time_embedding.weight)
+        encoded = self.time_encoding(times).to(self.time_embedding.weight.dtype)
+        when = self.time(encoded + self.time_embedding.weight)
         fused: Tensor = self.fuse(torch.cat([where, when], dim=-1))
         return fused
 

@@ -30,7 +30,7 @@ class Qwen2_5_VL(Backbone):
     """
 
     def __init__(
-        self, config: Qwen2_5_VLConfig, seconds: Literal["published", "fractional"] = "published"
+        self, config: Qwen2_5_VLConfig, seconds: Literal["published", "fractional"] = "fractional"
     ) -> None:
         super().__init__()
         self.config = config
@@ -84,7 +84,7 @@ class Qwen2_5_VL(Backbone):
         side = vision.window_size // self.merge // vision.patch_size
         orders, start = [], 0
         for grid in grids:
-            time, height, width = grid.merged(self.merge)
+            time, height, width = grid.merged()
             cells = torch.arange(time * height * width).view(time, height, width)
             windows = [
                 cells[t, top : top + side, left : left + side].flatten()
@@ -99,10 +99,6 @@ class Qwen2_5_VL(Backbone):
     def embed(self, token_ids: Tensor) -> Tensor:
         embedded: Tensor = self.text.embed_tokens(token_ids)
         return embedded
-
-    def placeholders(self, grid: Grid) -> int:
-        time, height, width = grid.merged(self.merge)
-        return time * height * width
 
     def positions(self, inputs: Inputs) -> Tensor:
         """M-RoPE positions [3, B, L] as in transformers 4.53-4.57, with which the published weights were
@@ -138,7 +134,7 @@ class Qwen2_5_VL(Backbone):
         return torch.cat(pieces, dim=1)
 
     def _clip_positions(self, grid: Grid, seconds: float, is_image: bool) -> Tensor:
-        time, height, width = grid.merged(self.merge)
+        time, height, width = grid.merged()
         speed = self.vision_config.tokens_per_second
         if is_image:
             ticks = torch.zeros(time, dtype=torch.long)

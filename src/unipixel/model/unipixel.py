@@ -71,11 +71,15 @@ class UniPixel(nn.Module):
             tokens = place(tokens, x.token_ids == self.tokens.mem, memory, "<|mem|> slots")
         return tokens
 
+    def think(self, x: Inputs, cache: Any = None) -> Tensor:
+        """What the language model makes of its input: hidden states [B, L, d] before the final norm."""
+        tokens = self.read(x)
+        return self.backbone.think(tokens, self.backbone.positions(x), x.attention_mask, cache).hidden
+
     def forward(self, x: Inputs, cache: Any = None) -> Output:
         """Read, think, speak; and for every `<|seg|>` in the input the hidden tokens
         that ask for its mask."""
-        tokens = self.read(x)
-        hidden = self.backbone.think(tokens, self.backbone.positions(x), x.attention_mask, cache).hidden
+        hidden = self.think(x, cache)
         return Output(
             hidden=hidden,
             logits=self.backbone.speak(hidden),

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
@@ -156,8 +157,13 @@ def weight_files(folder: Path) -> list[Path]:
         places = read_json(index).get("weight_map")
         if not isinstance(places, dict) or not places:
             raise WeightsError(f"{index} holds no weight_map (tensor -> shard); fetch or copy it again")
+        odd = [place for place in places.values() if not _is_plain_name(place)]
+        if odd:
+            raise WeightsError(
+                f"{index} says that tensors lie in {odd[0]!r}; expected names of files beside it"
+            )
         shards = sorted(set(places.values()))
-        missing = [name for name in shards if not (folder / name).is_file()]
+        missing = [name for name in shards if not os.path.isfile(folder / name)]
         if missing:
             raise WeightsError(
                 f"{folder} lacks {len(missing)} of its {len(shards)} shards: {', '.join(missing)}"
@@ -169,6 +175,11 @@ def weight_files(folder: Path) -> list[Path]:
     pickled = sorted(path.name for path in folder.glob("*.bin"))
     hint = f" ({', '.join(pickled)} cannot be opened safely; convert to safetensors)" if pickled else ""
     raise WeightsError(f"{folder} holds no model.safetensors and no model.safetensors.index.json{hint}")
+
+
+def _is_plain_name(place: object) -> bool:
+    """Whether it names a file of the same folder, on any system."""
+    return isinstance(place, str) and place == PureWindowsPath(place).name and place not in ("", ".", "..")
 
 
 def read_tensors(files: list[Path], device: str = "cpu") -> dict[str, Tensor]:
@@ -214,7 +225,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """A JSON object, or WeightsError."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{file} cannot be read as JSON ({error})") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{file} must hold a JSON object; found {type(content).__name__}")
@@ -307,7 +318,7 @@ def grow_vocabulary(state: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]
 def read_sam2_state(file: Path) -> dict[str, Tensor]:
     """Meta's SAM 2.1 `.pt` (a dict with `model`) -> tensors under `sam2.*`; only
     plain tensors are unpickled."""
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise WeightsError(
             f"{file} is no file; give Meta's SAM 2.1 checkpoint, for example sam2.1_hiera_base_plus.pt"
         )

@@ -19,7 +19,7 @@ from unipixel.core.request import PixelBudget
 from unipixel.errors import RequestError
 from unipixel.model.inputs import Grid, Inputs, LanguageView, ObjectPrompt
 from unipixel.model.weights import read_json, read_tensors
-from unipixel.processing.vision import PATCH, language_view, mask_view
+from unipixel.processing.vision import language_view, mask_view
 
 ABOUT, DATA = "case.json", "data.safetensors"
 ASSISTANT = "<|im_start|>assistant\n"
@@ -173,7 +173,7 @@ class GoldenCase:
         if given is not None:
             return given
         views = [
-            language_view(self.raw_frames(sample).numpy(), (grid.height * PATCH, grid.width * PATCH))
+            language_view(self.raw_frames(sample).numpy(), grid.size)
             for sample, grid in enumerate(self.grids())
         ]
         return torch.cat([view.patches for view in views])

@@ -13,12 +13,12 @@ from torch import Tensor
 from unipixel.errors import ConfigError
 
 Kind: TypeAlias = Literal[
-    "equal", "view", "place", "language", "sam", "score", "mask", "decision", "loss", "gradient"
+    "equal", "view", "place", "language", "sam", "score", "mask", "decision", "loss", "gradient", "gradients"
 ]
 """equal: every element; view: pixels that enter the model; place: prompt coordinates in pixels of the mask
 view; language: both sides of the language model; sam: features and mask logits of the mask decoder; score:
 its qualities and presence; mask: final pixels; decision: what is chosen (largest logit, best candidate,
-presence); loss; gradient."""
+presence); loss; gradient; gradients: the median of a case's gradients."""
 
 ALMOST_ZERO = 1e-6
 """Norm below which a golden tensor counts as zero when a difference is put in relation to it."""
@@ -44,6 +44,7 @@ class Standard:
     score: float
     loss: float
     gradient: float
+    gradients: float
     noise: float
     band: float
     min_iou: float
@@ -66,6 +67,7 @@ class Standard:
             "mask": 1.0 - self.min_iou,
             "loss": self.loss,
             "gradient": self.gradient,
+            "gradients": self.gradients,
         }
         return limits[kind]
 
@@ -78,6 +80,7 @@ FLOAT32 = Standard(
     score=2e-3,
     loss=1e-3,
     gradient=1e-3,
+    gradients=1e-4,
     noise=1e-5,
     band=2e-3,
     min_iou=1.0,
@@ -93,6 +96,7 @@ BFLOAT16 = Standard(
     score=0.8,
     loss=0.1,
     gradient=0.95,
+    gradients=0.2,
     noise=1e-2,
     band=0.0,
     min_iou=0.9,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -105,3 +106,5 @@ def compare_gradients(ledger: Ledger, model: UniPixel) -> None:
         else:
             gap = abs(float(gradient.double().norm()) - norm) / max(norm, floor)
             ledger.write(f"grad.{name}", "gradient", gap, "norm only")
+    errors = [row.error for row in ledger.rows if row.kind == "gradient"]
+    ledger.write("gradients (median)", "gradients", median(errors))

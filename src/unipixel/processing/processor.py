@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 
 from unipixel.core.masks import MaskTrack
+from unipixel.core.media import check_sides
 from unipixel.core.request import Request
 from unipixel.core.response import FinishReason, Mention, Response, SegmentedObject
-from unipixel.core.sampling import keep_frames, uniform_indices
-from unipixel.errors import RequestError
+from unipixel.core.sampling import check_kept, keep_frames, uniform_indices
+from unipixel.model.backbone import LAYOUTS
 from unipixel.model.config import ModelConfig
 from unipixel.model.inputs import Inputs
 from unipixel.processing import text
@@ -20,7 +22,7 @@ from unipixel.processing.regions import memory_regions, object_prompt
 from unipixel.processing.tokenizer import Tokenizer
 from unipixel.processing.vision import language_size, language_view
 
-NUMBER_BEFORE = re.compile(r"\[(\d+)\]\s*$")
+NUMBER_BEFORE = re.compile(r"\[([0-9]{1,9})\]\s*$")
 """The number that names the object of the `<|seg|>` behind it, as in `[3] <|seg|>`."""
 
 
@@ -41,20 +43,23 @@ class Processor:
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
         self.config = config
         self.tokenizer = tokenizer
+        self.layout = LAYOUTS[config.backbone]
 
     def prepare(self, request: Request) -> Prepared:
         """Everything that the language side reads for one request."""
         shown = self.shown_frames(request)
         clip = request.clip
+        check_sides(clip)
         pixels = (request.pixels or self.config.pixels).for_frames(len(shown))
-        view = language_view(clip.read(shown), language_size(clip.height, clip.width, *pixels))
+        view = language_view(
+            clip.read(shown), language_size(clip.height, clip.width, *pixels, self.layout), self.layout
+        )
         grid = view.grids[0]
 
         regions = memory_regions(request.memory, shown, grid) if request.memory else None
         ids = [remembered.id for remembered in request.memory]
         prefix = text.memory_prefix(ids, regions, len(shown)) if regions is not None else []
-        num_cells = grid.num_patches // 4
-        pieces = text.question_pieces(request.turns, num_cells, prefix)
+        pieces = text.question_pieces(request.turns, grid.num_tokens, prefix)
         forced = request.forced_answer
         ending = text.answer_pieces(forced) if forced is not None else [request.answer_prefix]
         token_ids = torch.tensor([text.encode([*pieces, *ending], self.tokenizer)])
@@ -73,12 +78,7 @@ class Processor:
         """The frames that the language model sees: uniform over the clip, kept ones
         in place of their nearest."""
         wanted = request.num_frames or self.config.num_frames
-        if len(request.keep_frames) > wanted:
-            raise RequestError(
-                f"the prompts lie on {len(request.keep_frames)} different frames, but the language model "
-                f"sees only {wanted}; "
-                f"raise num_frames or use fewer frames"
-            )
+        check_kept(request.keep_frames, wanted)
         indices = uniform_indices(request.clip.num_frames, wanted)
         return keep_frames(indices, request.keep_frames) if request.keep_frames else indices
 
@@ -93,14 +93,9 @@ class Processor:
         assert self.num_masks(answer_ids) == len(masks), (
             f"{self.num_masks(answer_ids)} <|seg|>, but {len(masks)} masks"
         )
-        shown, mentions, ids = "", [], list[int]()
-        for index, piece in enumerate(self._split_at_seg(answer_ids)):
-            if index:
-                shown, mention = self._name_object(shown, ids)
-                mentions.append(mention)
-                ids.append(mention.object_id)
-            shown += self.tokenizer.decode(piece)
-        text_, mentions = _strip(shown, mentions)
+        pieces = [self.tokenizer.decode(piece) for piece in self._split_at_seg(answer_ids)]
+        text_, mentions = _strip(*_name_objects(pieces, prepared.request.answer_prefix))
+        ids = [mention.object_id for mention in mentions]
         return Response(
             text=text_,
             objects=self._objects(ids, masks),
@@ -120,20 +115,39 @@ class Processor:
         return pieces
 
     @staticmethod
-    def _name_object(shown: str, taken: Sequence[int]) -> tuple[str, Mention]:
-        """The object that a `<|seg|>` behind `shown` means: the number written before
-        it, else the smallest free one."""
-        written = NUMBER_BEFORE.search(shown)
-        if written and int(written.group(1)) not in taken:
-            shown = shown.rstrip()
-            return shown, Mention(written.start(), len(shown), int(written.group(1)))
-        number = next(candidate for candidate in range(len(taken) + 1) if candidate not in taken)
-        label = f"[{number}]"
-        return shown + label, Mention(len(shown), len(shown) + len(label), number)
-
-    @staticmethod
     def _objects(ids: Sequence[int], masks: Sequence[MaskTrack]) -> tuple[SegmentedObject, ...]:
         return tuple(SegmentedObject(number, track) for number, track in zip(ids, masks, strict=True))
+
+
+def _name_objects(pieces: Sequence[str], prefix: str) -> tuple[str, list[Mention]]:
+    """The text of an answer, cut at its `<|seg|>`, and which characters of it name their objects.
+
+    A number written before a `<|seg|>` stays as it is. Where none is, or where it lies in the prefix, which
+    is no part of the text, the object's label is put in.
+    """
+    *before, end = pieces
+    leads = [prefix, *[""] * len(before)][: len(before)]
+    written = [NUMBER_BEFORE.search(lead + piece) for lead, piece in zip(leads, before, strict=True)]
+    numbers = _number_objects([int(found.group(1)) if found else None for found in written])
+    shown, mentions = "", []
+    for piece, lead, found, number in zip(before, leads, written, numbers, strict=True):
+        place = found.start() - len(lead) if found and int(found.group(1)) == number else -1
+        named = piece.rstrip() if place >= 0 else f"{piece}[{number}]"
+        start = len(shown) + (place if place >= 0 else len(piece))
+        shown += named
+        mentions.append(Mention(start, len(shown), number))
+    return shown + end, mentions
+
+
+def _number_objects(written: Sequence[int | None]) -> list[int]:
+    """The number of each object: the one written for it, unless an earlier object has it; else the smallest
+    that is written for none."""
+    owners = {number: index for index, number in reversed(list(enumerate(written)))}
+    free = (number for number in count() if number not in owners)
+    return [
+        number if number is not None and owners[number] == index else next(free)
+        for index, number in enumerate(written)
+    ]
 
 
 def _strip(shown: str, mentions: Sequence[Mention]) -> tuple[str, list[Mention]]:

@@ -12,7 +12,6 @@ from unipixel.core.prompts import Point, SlotPrompt
 from unipixel.core.request import RememberedObject
 from unipixel.errors import PromptError
 from unipixel.model.inputs import Grid, ObjectPrompt
-from unipixel.processing.vision import CELL, PAIR, PATCH
 
 CLICK, TOP_LEFT, BOTTOM_RIGHT = 1, 2, 3
 """Labels of points in SAM's prompt encoder."""
@@ -67,11 +66,13 @@ def _cells(remembered: RememberedObject, shown: Sequence[int], grid: Grid) -> Te
 
 
 def pool_masks(masks: Tensor, grid: Grid) -> Tensor:
-    """masks float [T, H, W] -> bool [time, height, width] of the merged grid: maximum over each pair of
-    frames, resize with antialias to the language view's size, maximum over each 28 x 28 cell, > 0."""
-    if len(masks) % PAIR:
-        masks = torch.cat([masks, masks[-1:]])
-    pairs = masks.unflatten(0, (-1, PAIR)).amax(1)
-    size = (grid.height * PATCH, grid.width * PATCH)
-    resized = F.interpolate(pairs[:, None], size=size, mode="bilinear", align_corners=False, antialias=True)
-    return F.max_pool2d(resized, CELL, CELL)[:, 0] > 0
+    """masks float [T, H, W] -> bool [time, height, width] of the merged grid: maximum over the frames of each
+    temporal step, resize with antialias to the language view's size, maximum over each token's cell, > 0."""
+    layout = grid.layout
+    missing = -len(masks) % layout.pair
+    masks = torch.cat([masks, masks[-1:].expand(missing, -1, -1)])
+    pairs = masks.unflatten(0, (-1, layout.pair)).amax(1)
+    resized = F.interpolate(
+        pairs[:, None], size=grid.size, mode="bilinear", align_corners=False, antialias=True
+    )
+    return F.max_pool2d(resized, layout.cell, layout.cell)[:, 0] > 0

@@ -12,52 +12,44 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from unipixel.errors import MediaError
-from unipixel.model.inputs import Grid, LanguageView
+from unipixel.model.inputs import QWEN2_5_LAYOUT, Grid, LanguageView, VisualLayout
 
-PATCH = 14
-MERGE = 2
-PAIR = 2
-"""Frames that one temporal step of the language view covers."""
-CELL = PATCH * MERGE
-MAX_ASPECT_RATIO = 200
 SECONDS_PER_GRID = 1.0
 """Frame lists count as 2 frames per second, so one pair lasts one second."""
 
-LANGUAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
-LANGUAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 MASK_MEAN = (0.485, 0.456, 0.406)
 MASK_STD = (0.229, 0.224, 0.225)
 
 
-def language_size(height: int, width: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
-    """Height and width, multiples of 28, of the language view of a frame, within a
-    pixel budget (benchmarks.md 0.2)."""
-    if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
-        raise MediaError(
-            f"the picture is {width}x{height}; its sides may differ by a factor of {MAX_ASPECT_RATIO} at most"
-        )
-    rows, columns = max(CELL, round(height / CELL) * CELL), max(CELL, round(width / CELL) * CELL)
+def language_size(
+    height: int, width: int, min_pixels: int, max_pixels: int, layout: VisualLayout = QWEN2_5_LAYOUT
+) -> tuple[int, int]:
+    """Height and width of the language view of a frame within a pixel budget, multiples of a token's side
+    (28 for Qwen2.5-VL; benchmarks.md 0.2)."""
+    cell = layout.cell
+    rows, columns = max(cell, round(height / cell) * cell), max(cell, round(width / cell) * cell)
     if rows * columns > max_pixels:
         scale = math.sqrt(height * width / max_pixels)
-        rows = max(CELL, math.floor(height / scale / CELL) * CELL)
-        columns = max(CELL, math.floor(width / scale / CELL) * CELL)
+        rows = max(cell, math.floor(height / scale / cell) * cell)
+        columns = max(cell, math.floor(width / scale / cell) * cell)
     elif rows * columns < min_pixels:
         scale = math.sqrt(min_pixels / (height * width))
-        rows, columns = math.ceil(height * scale / CELL) * CELL, math.ceil(width * scale / CELL) * CELL
+        rows, columns = math.ceil(height * scale / cell) * cell, math.ceil(width * scale / cell) * cell
     return rows, columns
 
 
-def language_view(frames: NDArray[np.uint8], size: tuple[int, int]) -> LanguageView:
-    """frames uint8 [T, H, W, 3] -> normalised patches of T frames (the last repeated
-    if T is odd) resized to `size`."""
+def language_view(
+    frames: NDArray[np.uint8], size: tuple[int, int], layout: VisualLayout = QWEN2_5_LAYOUT
+) -> LanguageView:
+    """frames uint8 [T, H, W, 3] -> normalised patches of T frames resized to `size` (the last frame repeated
+    until the temporal steps are full)."""
     height, width = size
     resized = np.stack([resize_picture(frame, height, width) for frame in frames])
     pixels = torch.from_numpy(resized).float() / 255
-    pixels = (pixels - torch.tensor(LANGUAGE_MEAN)) / torch.tensor(LANGUAGE_STD)
-    if len(pixels) % PAIR:
-        pixels = torch.cat([pixels, pixels[-1:]])
-    grid = Grid(len(pixels) // PAIR, height // PATCH, width // PATCH)
+    pixels = (pixels - torch.tensor(layout.mean)) / torch.tensor(layout.std)
+    missing = -len(pixels) % layout.pair
+    pixels = torch.cat([pixels, pixels[-1:].expand(missing, -1, -1, -1)])
+    grid = Grid(len(pixels) // layout.pair, height // layout.patch, width // layout.patch, layout)
     return LanguageView(_patches(pixels, grid), (grid,), (SECONDS_PER_GRID,))
 
 
@@ -69,13 +61,14 @@ def resize_picture(frame: NDArray[np.uint8], height: int, width: int) -> NDArray
 
 
 def _patches(pixels: Tensor, grid: Grid) -> Tensor:
-    """pixels [T, H, W, 3] -> [time * height * width, 3 * 2 * 14 * 14], the four
-    patches of a merged cell side by side."""
+    """pixels [T, H, W, 3] -> [time * height * width, 3 * pair * patch * patch], the patches of a merged cell
+    side by side."""
+    pair, merge, patch = grid.layout.pair, grid.layout.merge, grid.layout.patch
     split = pixels.view(
-        grid.time, PAIR, grid.height // MERGE, MERGE, PATCH, grid.width // MERGE, MERGE, PATCH, 3
-    )  # time pair | row group, row in group, y | column group, column in group, x | channel
+        grid.time, pair, grid.height // merge, merge, patch, grid.width // merge, merge, patch, 3
+    )  # temporal step | row group, row in group, y | column group, column in group, x | channel
     order = split.permute(0, 2, 5, 3, 6, 8, 1, 4, 7)
-    return order.reshape(grid.num_patches, 3 * PAIR * PATCH * PATCH)
+    return order.reshape(grid.num_patches, 3 * pair * patch * patch)
 
 
 def mask_view(frames: NDArray[np.uint8], side: int, device: torch.device | str = "cpu") -> Tensor:

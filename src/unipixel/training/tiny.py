@@ -80,9 +80,9 @@ class Budget:
     names: Schedule = field(default_factory=lambda: Schedule(400, 1e-3, floor=0.6))
     stills: Schedule = field(default_factory=lambda: Schedule(700, 8e-4, floor=0.5))
     pairs: Schedule = field(default_factory=lambda: Schedule(300, 6e-4, floor=0.6))
-    clips: Schedule = field(default_factory=lambda: Schedule(300, 5e-4, floor=0.3))
-    language: Schedule = field(default_factory=lambda: Schedule(1000, 1e-3))
-    joint: Schedule = field(default_factory=lambda: Schedule(400, 3e-4))
+    clips: Schedule = field(default_factory=lambda: Schedule(450, 7e-4, floor=0.3))
+    language: Schedule = field(default_factory=lambda: Schedule(600, 1.5e-3))
+    joint: Schedule = field(default_factory=lambda: Schedule(250, 3e-4))
 
 
 def make_tokenizer() -> Tokenizer:

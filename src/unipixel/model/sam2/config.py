@@ -150,10 +150,13 @@ class Sam2Config:
         """
         try:
             config = _read(architecture)
-        except (KeyError, TypeError, AttributeError) as error:
+        except ConfigError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
             raise ConfigError(
-                f"the SAM architecture lacks a size ({error}). Expected image_size, hiera, fpn, "
-                "memory_attention, memory_encoder, num_maskmem, max_obj_ptrs_in_encoder. "
+                f"the SAM architecture lacks a size, or has one of a wrong kind ({error}). Expected "
+                "image_size, hiera, fpn, memory_attention, memory_encoder, num_maskmem, "
+                "max_obj_ptrs_in_encoder. "
                 "`to_architecture` writes a complete one."
             ) from error
         ours = _flatten(config.to_architecture())

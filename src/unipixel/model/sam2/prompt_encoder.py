@@ -6,6 +6,7 @@ Letters: N prompts, P points, c channels, S image side, h w = S/16.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -15,22 +16,33 @@ from unipixel.model.sam2.layers import ChannelNorm
 
 POINT_KINDS = 4  # labels: 0 negative click, 1 positive click, 2 top-left corner, 3 bottom-right corner
 PADDING = -1  # label of a token that stands for no point
+FOURIER_MATRIX = "positional_encoding_gaussian_matrix"  # the last part of such a tensor's name
 
 
 class FourierPositions(nn.Module):
-    """Random Fourier features of positions in [0, 1]: [..., k] → [..., c], sines before cosines."""
+    """Random Fourier features of positions in [0, 1]: float32 [..., k] → [..., c], sines before cosines.
+
+    The matrix is part of a checkpoint, and float32 whatever the model's precision: the angles run over many
+    turns.
+    """
 
     positional_encoding_gaussian_matrix: Tensor
 
     def __init__(self, channels: int, dimensions: int = 2) -> None:
         super().__init__()
-        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(dimensions, channels // 2))
+        matrix = torch.randn(dimensions, channels // 2, dtype=torch.float32)
+        self.register_buffer(FOURIER_MATRIX, matrix)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FourierPositions":
+        # Only the device follows, as for `Table`.
+        matrix = self.positional_encoding_gaussian_matrix
+        self.positional_encoding_gaussian_matrix = matrix.to(fn(matrix.new_empty(0)).device)
+        return self
 
     def forward(self, position: Tensor) -> Tensor:
-        # In float32 whatever the model's precision: the angles run over many turns.
-        matrix = self.positional_encoding_gaussian_matrix
-        angle = 2 * math.pi * ((2 * position.float() - 1) @ matrix.float())
-        return torch.cat([angle.sin(), angle.cos()], dim=-1).to(matrix.dtype)
+        matrix = self.positional_encoding_gaussian_matrix.float()
+        angle = 2 * math.pi * ((2 * position.float() - 1) @ matrix)
+        return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
 class PromptEncoder(nn.Module):
@@ -66,7 +78,7 @@ class PromptEncoder(nn.Module):
             [embedding.weight[0] for embedding in self._kinds()]
         )  # [1 + 4, c], row 0: no point
         placed = (labels != PADDING).unsqueeze(-1)
-        position = self.pe_layer(coords / self.image_size)
+        position = self.pe_layer(coords / self.image_size).to(kind.dtype)
         return torch.where(placed, position, torch.zeros_like(position)) + F.embedding(
             labels.long() + 1, kind
         )
@@ -89,7 +101,7 @@ class PromptEncoder(nn.Module):
         ) / side
         y, x = torch.meshgrid(centre, centre, indexing="ij")
         grid: Tensor = self.pe_layer(torch.stack([x, y], dim=-1))
-        return grid.permute(2, 0, 1)[None]
+        return grid.permute(2, 0, 1)[None].to(self.no_mask_embed.weight.dtype)
 
     def _kinds(self) -> list[nn.Embedding]:
         kinds = [self.not_a_point_embed]
