@@ -29,7 +29,7 @@ PACKAGES = (
     "typer",
 )
 BUNDLED = "unipixel-tiny"
-SELF_TEST_INDEX = 0
+SELF_TEST_INDEX = 1
 SELF_TEST_TOKENS = 32
 SELF_TEST_IOU = 0.5
 
