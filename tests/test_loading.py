@@ -44,7 +44,7 @@ def golden(golden_checkpoint: Path) -> Predictor:
 def adapter_case(golden_checkpoint: Path) -> Path:
     folder = golden_checkpoint.parent / "adapter"
     if not (folder / "base" / "config.json").is_file():
-        pytest.skip("the golden adapter is not here")
+        pytest.fail("the golden adapter is not here")
     return folder
 
 

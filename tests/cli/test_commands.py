@@ -8,7 +8,6 @@ from safetensors.torch import load_file
 
 import unipixel
 import unipixel.parity
-from unipixel.cli import doctor
 from unipixel.parity import CaseReport, TensorReport
 
 
@@ -60,8 +59,6 @@ def test_doctor_examines_a_model_and_fails_when_it_does_not_segment(run, golden_
 
 
 def test_doctor_passes_with_the_bundled_model(run) -> None:
-    if not doctor._is_bundled():
-        pytest.skip("the bundled model is not here yet")
     outcome = run("doctor", "--device", "cpu")
     assert outcome.code == 0, outcome
     assert "self-test: OK" in outcome.out

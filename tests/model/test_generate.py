@@ -50,7 +50,7 @@ def run(model: UniPixel, samples: list[Inputs], *decodings: Decoding) -> list[Ge
 def test_golden_answer_is_generated_with_its_mask_prompt(model: UniPixel, golden_checkpoint: Path) -> None:
     folder = golden_checkpoint.parent / "generate"
     if not folder.is_dir():
-        pytest.skip("the golden case is not here")
+        pytest.fail("the golden case is not here")
     case = GoldenCase.open(folder)
     wanted = case.about["generated_ids"]
     states: list[Tensor] = []

@@ -21,7 +21,7 @@ from unipixel.core.pictures import open_picture
 from unipixel.errors import MediaError, PromptError
 
 Mask = NDArray[np.bool_]
-Box = tuple[int, int, int, int]
+Bounds = tuple[int, int, int, int]
 Corner = tuple[int, int]
 
 _BATCH = 4096  # pixels whose depth is worked out together
@@ -92,7 +92,7 @@ class RLE:
         return int(_runs(self.counts)[1::2].sum())
 
     @property
-    def box(self) -> Box | None:
+    def box(self) -> Bounds | None:
         """(x1, y1, x2, y2), corners inside the object; None when the mask is empty."""
         if self.area == 0:
             return None
@@ -254,7 +254,7 @@ def resize_mask(mask: ArrayLike, height: int, width: int) -> Mask:
     return resized
 
 
-def mask_to_box(mask: ArrayLike) -> Box | None:
+def mask_to_box(mask: ArrayLike) -> Bounds | None:
     """The tight box (x1, y1, x2, y2), corners inside the object; None when the mask is empty."""
     array = _as_mask(mask)
     rows, columns = np.flatnonzero(array.any(axis=1)), np.flatnonzero(array.any(axis=0))

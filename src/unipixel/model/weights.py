@@ -1,5 +1,4 @@
-"""Reading and writing checkpoints: the published layout, adapters, our own format, and a fresh start from
-Qwen2.5-VL + SAM 2.1.
+"""Tensors of checkpoints: their names in files and in memory, strict loading, adapters, Meta's SAM 2.1 file.
 
 Tensors always pass through published names; `PUBLISHED_NAMES` maps them to the modules in memory. Nothing is
 ignored: names that are missing, unexpected or of another shape are an error with the list.

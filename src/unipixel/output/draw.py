@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from unipixel.core.frames import Frame
 from unipixel.core.masks import Mask, mask_center, mask_to_box
 from unipixel.errors import PromptError
 
-Frame = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 _POSITIVE: Color = (46, 204, 64)
