@@ -114,11 +114,13 @@ class Ledger:
         self.write(f"{name} ({label})", "decision", float((changed & clear).sum()), unclear(clear))
 
     def presence(self, name: str, present: Tensor) -> Tensor:
-        """Compare the sign of object scores with ours, bool [O, T], where the golden score is clear; bool
+        """Compare the sign of object scores with ours, bool [O, T], where the golden score is clear and the
+        object's earlier frames agree (a tracker that has once decided differently goes its own way); bool
         [O, T]: both agree."""
         golden = self.case.need(name)
-        clear = golden.abs() > self.standard.margin_sam
         agree = present.cpu().reshape(golden.shape) == (golden > 0)
+        same_past = torch.cat([torch.ones_like(agree[:, :1]), agree[:, :-1]], dim=1).cumprod(1).bool()
+        clear = (golden.abs() > self.standard.margin_sam) & same_past
         self.write(f"{name} (presence)", "decision", float((~agree & clear).sum()), unclear(clear))
         return agree
 
