@@ -24,7 +24,7 @@ from unipixel.model.checkpoint import build_model
 from unipixel.model.presets import published_config
 from unipixel.model.sam2 import FrameFeatures, Sam2, Sam2Config
 from unipixel.model.unipixel import UniPixel
-from unipixel.tracking import track
+from unipixel.inference.tracking import track
 
 SMALL_TEXT = {
     "hidden_size": 64,

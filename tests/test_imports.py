@@ -25,8 +25,8 @@ ALLOWED = {
     "evaluation": {"core", "data", "output", "loading", "errors"},
     "model": {"core", "errors"},
     "processing": {"core", "model", "errors"},
-    "tracking": {"core", "model", "processing", "errors"},
-    "predictor": {"core", "model", "processing", "tracking", "errors"},
+    "inference": {"core", "model", "output", "processing", "errors"},
+    "predictor": {"core", "model", "processing", "inference", "errors"},
     "loading": {"core", "footprint", "hub", "model", "processing", "predictor", "errors"},
     "training": {
         "core",
@@ -35,11 +35,10 @@ ALLOWED = {
         "model",
         "processing",
         "predictor",
-        "tracking",
         "loading",
         "errors",
     },
-    "parity": {"core", "model", "processing", "predictor", "tracking", "loading", "errors"},
+    "parity": {"core", "model", "processing", "predictor", "loading", "errors"},
 }
 HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "peft", "huggingface_hub"}
 TORCH_FREE = {"errors", "core", "hub", "output", "data", "evaluation"}

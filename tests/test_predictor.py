@@ -18,11 +18,14 @@ from unipixel.core.question import compose_question, remember
 from unipixel.core.request import Decoding, PixelBudget, RememberedObject, Request
 from unipixel.core.response import Response
 from unipixel.errors import PromptError, RequestError
+from unipixel.inference.answering import Asked, Spoken, speak
+from unipixel.inference.encoded_clip import EncodedClip
+from unipixel.inference.frames import EncodedFrames
+from unipixel.inference.tracking import track
 from unipixel.loading import load
 from unipixel.model.sam2 import FrameFeatures
 from unipixel.predictor import Predictor
 from unipixel.processing.vision import mask_view
-from unipixel.tracking import encode_frames, track
 
 PIXELS = PixelBudget(28 * 28, 20 * 28 * 28, None)
 SIZES = ((56, 84, 3), (70, 40, 1), (64, 64, 6), (40, 100, 2))
@@ -55,6 +58,12 @@ def told(clip: Clip, *parts: Part, **options: object) -> Request:
     """A request whose answer is given."""
     request = Request(clip, (user(QUESTION),), forced_answer=assistant(*parts), pixels=PIXELS)
     return replace(request, **options)  # type: ignore[arg-type]
+
+
+def said(model: Predictor, requests: Sequence[Request]) -> list[Spoken]:
+    """The language side alone."""
+    asked = [Asked(one, EncodedClip(model.model, model.processor, one.clip)) for one in requests]
+    return [spoken for _, spoken in speak(model.model, model.processor, asked)]
 
 
 def four(temperature: float = 0.0) -> list[Request]:
@@ -115,7 +124,7 @@ def test_seeds_repeat_and_differ(model: Predictor) -> None:
 
     def text(seed: int) -> str:
         decoding = Decoding(12, temperature=1.0, seed=seed)
-        return model.ask(clip, QUESTION, pixels=PIXELS, decoding=decoding).raw_text
+        return model.ask(clip, "Please segment it.", pixels=PIXELS, decoding=decoding).raw_text
 
     assert text(1) == text(1)
     assert text(1) != text(2)
@@ -150,7 +159,7 @@ def test_generated_masks_are_those_of_the_answer_read_back(model: Predictor) -> 
     """What decoding recorded for each `<|seg|>` is what one pass over the same answer computes."""
     request = four()[2]
     prepared = model.processor.prepare(request)
-    spoken = model._generate([prepared])[0]
+    spoken = said(model, [request])[0]
     assert len(spoken.mask_prompts) == 2
     ids = torch.cat([prepared.inputs.token_ids, torch.tensor([spoken.token_ids])], dim=1)
     with torch.inference_mode():
@@ -174,8 +183,8 @@ def test_segs_of_earlier_turns_are_not_answered_again(model: Predictor) -> None:
     prepared = model.processor.prepare(request)
     with torch.inference_mode():
         first, _, last = model.model(prepared.inputs).mask_prompts[0]
-    spoken = model._read_answers([prepared])[0].mask_prompts
-    assert torch.equal(spoken, last[None])
+    spoken = said(model, [request])[0].mask_prompts
+    torch.testing.assert_close(spoken, last[None], rtol=0, atol=2e-5)
     assert (first - last).abs().max() > 1e-3
     assert [found.id for found in model.answer([request])[0].objects] == [2]
 
@@ -238,7 +247,7 @@ def test_written_numbers_come_first(
         answer = [*answer, model.config.tokens.seg, *processor.tokenizer.encode(piece)]
     prepared = processor.prepare(replace(ask_for(clip, [], Decoding(1)), answer_prefix=prefix))
     masks = [MaskTrack((FrameMask(0, RLE.from_mask(block(clip).mask), 1.0, True),))] * len(ids)
-    response = processor.respond(prepared, answer, masks, "stop")
+    response = processor.respond(prepared.question, answer, masks, "stop")
     assert response.text == text
     assert [found.id for found in response.objects] == ids
     assert [mention.object_id for mention in response.mentions] == ids
@@ -320,7 +329,7 @@ def test_tracking_does_not_depend_on_how_frames_are_grouped(
 ) -> None:
     clip = noise(40, 60, 5)
     whole = model.answer([told(clip, Segment())])[0].objects[0].masks.to_array()
-    monkeypatch.setattr("unipixel.tracking.FRAMES_AT_ONCE", 2)
+    monkeypatch.setattr("unipixel.inference.frames.FRAMES_AT_ONCE", 2)
     pairs = model.answer([told(clip, Segment())])[0].objects[0].masks.to_array()
     assert (whole != pairs).mean() < 1e-3
 
@@ -343,7 +352,7 @@ def test_tracking_does_not_depend_on_how_objects_are_grouped(
     monkeypatch.setattr(decoder, "forward", counting)
     with torch.inference_mode():
         whole = track(model.model, clip, prompts)
-        monkeypatch.setattr("unipixel.tracking.OBJECTS_AT_ONCE", 2)
+        monkeypatch.setattr("unipixel.inference.tracking.OBJECTS_AT_ONCE", 2)
         groups = track(model.model, clip, prompts)
     assert sizes == [5] * 3 + [2, 2, 1] * 3
     assert len(groups) == 5
@@ -368,9 +377,8 @@ def test_frames_are_made_small_one_by_one(model: Predictor, monkeypatch: pytest.
         return mask_view(frames, *options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(model.model.sam2, "encode", recording)
-    monkeypatch.setattr("unipixel.tracking.mask_view", counting)
-    with torch.inference_mode():
-        assert len(list(encode_frames(model.model, clip))) == 5
+    monkeypatch.setattr("unipixel.inference.frames.mask_view", counting)
+    assert len(list(EncodedFrames(model.model, clip).walk(0, 5))) == 5
     assert counts == [1] * 5
     (views,) = seen
     assert torch.equal(views, mask_view(clip.read(range(5)), side))
@@ -422,8 +430,7 @@ def test_where_one_points_matters(model: Predictor, prompt: Prompt) -> None:
     answers = [told(clip, Segment()), told(clip, Segment())]
     turn, memory = compose_question(QUESTION, [prompt], clip)
     answers[1] = replace(answers[1], turns=(turn,), memory=memory)
-    prepared = [model.processor.prepare(request) for request in answers]
-    spoken = model._read_answers(prepared)
+    spoken = said(model, answers)
     assert (spoken[0].mask_prompts - spoken[1].mask_prompts).abs().max() > 1e-3
 
 

@@ -27,3 +27,31 @@ class ConfigError(UniPixelError):
 
 class OutputError(UniPixelError):
     """A result cannot be written where it should go."""
+
+
+class SessionError(UniPixelError):
+    """A session, one of its objects or a file that holds one cannot be used."""
+
+
+class DataError(UniPixelError):
+    """A file of a data set is missing, damaged or not as its layout says.
+
+    Attributes:
+        file: path of the file, as text; empty where it is not known (`data.registry` fills it in).
+        place: where in it: a line, or the way to a field such as `videos.3f.frames[2]`; empty for the
+            whole file.
+        found: what is there.
+        expected: what should be there, or how to mend it.
+    """
+
+    def __init__(self, file: object, place: str, found: str, expected: str) -> None:
+        self.file = str(file)
+        self.place = place
+        self.found = found
+        self.expected = expected
+        where = ", ".join(part for part in (self.file, place) if part)
+        super().__init__(f"{where}: found {found}; expected {expected}.")
+
+    def __reduce__(self) -> tuple[type["DataError"], tuple[str, str, str, str]]:
+        """Loader processes hand errors on; by default only the message would travel."""
+        return type(self), (self.file, self.place, self.found, self.expected)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unipixel.core.request import Decoding
 from unipixel.loading import load
-from unipixel.model.generate import Generated, _Chooser, generate, prefill
+from unipixel.model.generate import Chooser, Generated, generate, prefill
 from unipixel.model.inputs import Inputs, LanguageView, collate
 from unipixel.model.unipixel import UniPixel, place
 from unipixel.parity.cases import GoldenCase
@@ -125,8 +125,8 @@ LOGITS = torch.tensor([0.0, 2.0, 1.0, -1.0])
 
 
 def draws(decoding: Decoding, count: int = 400) -> Tensor:
-    choose = _Chooser(decoding, torch.device("cpu"))
-    return torch.stack([choose(LOGITS) for _ in range(count)])
+    choose = Chooser(decoding, torch.device("cpu"))
+    return torch.tensor([choose(LOGITS) for _ in range(count)])
 
 
 def test_temperature_zero_takes_the_largest() -> None:

@@ -8,7 +8,15 @@ import torch
 from unipixel.core.conversation import Refer, Segment, assistant, user
 from unipixel.core.prompts import Point
 from unipixel.errors import WeightsError
-from unipixel.processing.text import Control, Piece, answer_pieces, encode, memory_prefix, question_pieces
+from unipixel.processing.text import (
+    Control,
+    Piece,
+    answer_pieces,
+    clip_pieces,
+    encode,
+    memory_prefix,
+    question_pieces,
+)
 from unipixel.processing.tokenizer import Tokenizer
 
 CONTROL = range(360, 377)
@@ -56,7 +64,7 @@ def test_the_memory_of_a_still_names_no_frames() -> None:
 
 def test_a_conversation_in_chat_form() -> None:
     turns = (user("Find ", Refer(Point(1, 2)), "."), assistant("Here: ", Segment()), user("And now?"))
-    assert shown(question_pieces(turns, 3, ["memory\n"])) == (
+    assert shown([*clip_pieces(3), *question_pieces(turns, ["memory\n"])]) == (
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
         "<|im_start|>user\n<|vision_start|><|video_pad|><|video_pad|><|video_pad|><|vision_end|>memory\n"
         "Find <|ref|>.<|im_end|>\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from unipixel.core.conversation import Part, Refer, Turn, user
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
@@ -12,11 +12,19 @@ from unipixel.core.prompts import Prompt, RegionMask, Scribble
 from unipixel.core.request import Decoding, PixelBudget, RememberedObject, Request
 from unipixel.errors import RequestError
 
+MENTION = re.compile(r"\[([0-9]{1,9})\]")
+"""How a text mentions an object."""
+
+
+def mentioned(text: str) -> tuple[int, ...]:
+    """The numbers of the objects that a text mentions, each once, in order."""
+    return tuple(dict.fromkeys(int(found) for found in MENTION.findall(text)))
+
 
 def compose_question(
-    text: str, prompts: Sequence[Prompt], clip: Clip
+    text: str, prompts: Sequence[Prompt] | Mapping[int, Prompt], clip: Clip
 ) -> tuple[Turn, tuple[RememberedObject, ...]]:
-    """A question in which prompt k is object `[k]`.
+    """A question in which `prompts[k]` is object `[k]`.
 
     A click or box is placed behind the first `[k]` in the text, or at the end if the text does not mention
     it; a mask or scribble becomes an object of the memory, which precedes the question. Raises PromptError or
@@ -26,11 +34,12 @@ def compose_question(
         raise RequestError(f"a question is text; found {type(text).__name__}")
     if not text.strip():
         raise RequestError("the question is empty; write what you want to know or to have segmented")
-    for prompt in prompts:
+    numbered = prompts if isinstance(prompts, Mapping) else dict(enumerate(prompts))
+    for prompt in numbered.values():
         prompt.check(clip.width, clip.height, clip.num_frames)
     parts: list[Part] = [text]
     remembered = []
-    for number, prompt in enumerate(prompts):
+    for number, prompt in numbered.items():
         if isinstance(prompt, Scribble):
             prompt = prompt.to_mask(clip.width, clip.height)
         if isinstance(prompt, RegionMask):

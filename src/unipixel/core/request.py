@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from unipixel.core.conversation import Turn, check_text
@@ -46,13 +47,18 @@ class PixelBudget:
 class Decoding:
     """How the answer's tokens are chosen: greedy by default, drawn when `temperature` > 0.
 
-    Temperatures below GREEDY_BELOW count as 0. 0 <= seed < 2**63. Raises RequestError.
+    Temperatures below GREEDY_BELOW count as 0. 0 <= seed < 2**63. `stop`: texts that end the answer and are
+    no part of it. `require_mask`: the answer holds at least one mask; where it would end without one,
+    `<|seg|>` is written in place of its end, and the answer goes on (a text of `stop` does not count before
+    that). Raises RequestError.
     """
 
     max_new_tokens: int = 512
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    stop: Sequence[str] = ()
+    require_mask: bool = False
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -65,6 +71,9 @@ class Decoding:
             raise RequestError(f"top_p must lie in (0, 1]; found {self.top_p:g}")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
             raise RequestError(f"seed must be a whole number from 0 to 2**63 - 1; found {self.seed!r}")
+        if isinstance(self.stop, str) or not all(isinstance(text, str) and text for text in self.stop):
+            raise RequestError(f"stop must be a list of texts, none of them empty; found {self.stop!r}")
+        object.__setattr__(self, "stop", tuple(self.stop))
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ class Request:
     features precede the first question (`<|mem|>`, architecture.md section 2). `forced_answer` is read
     instead of generated (teacher forcing); `answer_prefix` opens the generated answer. `keep_frames` are
     always among the frames that the language model sees. `num_frames` and `pixels` default to the model's
-    own.
+    own. `taken_ids` are numbers that no new object of the answer may have.
     """
 
     clip: Clip
@@ -100,6 +109,7 @@ class Request:
     num_frames: int | None = None
     pixels: PixelBudget | None = None
     decoding: Decoding = field(default_factory=Decoding)
+    taken_ids: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if not isinstance(self.clip, Clip):

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
-from unipixel.model.inputs import QWEN2_5_LAYOUT, Inputs, LanguageView
+from unipixel.model.inputs import QWEN2_5_LAYOUT, Grid, Inputs, LanguageView
+
+KeyValues: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
+"""Keys and values of every decoder layer, [B, heads, L, e] each."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,13 @@ class VisualFeatures:
 
     merged [n, d]: what enters the language model; unmerged [n, v]: what enters the merger's MLP (2x2 groups
     side by side), in raster order; windowed [n, v]: the same in the order in which the tower computes them
-    (window by window).
+    (window by window). grids: of the clips, one after the other.
     """
 
     merged: Tensor
     unmerged: Tensor
     windowed: Tensor
+    grids: tuple[Grid, ...]
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,12 @@ class Backbone(nn.Module, ABC):
         """Rotary positions [3, B, L] of a batch (time, height, width)."""
 
     @abstractmethod
-    def new_cache(self) -> Any:
-        """An empty key/value cache that the caller holds."""
+    def new_cache(self, past: KeyValues = ()) -> Any:
+        """A key/value cache that the caller holds: empty, or a copy of what was read before."""
+
+    @abstractmethod
+    def key_values(self, cache: Any) -> KeyValues:
+        """What a cache holds; the tensors are the cache's own."""
 
     @abstractmethod
     def think(self, tokens: Tensor, positions: Tensor, attention_mask: Tensor, cache: Any = None) -> Thought:

@@ -134,12 +134,27 @@ class Inputs:
     def batch_size(self) -> int:
         return int(self.token_ids.shape[0])
 
+    def followed_by(self, other: Inputs) -> Inputs:
+        """The same samples with more text behind them; `other` has no clips of its own."""
+        assert not other.view.grids, "only text can follow"
+        return Inputs(
+            token_ids=torch.cat([self.token_ids, other.token_ids], dim=1),
+            attention_mask=torch.cat([self.attention_mask, other.attention_mask], dim=1),
+            view=self.view,
+            prompts=self.prompts + other.prompts,
+            regions=other.regions,
+        )
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Inputs:
         """Move to a device; floating tensors take `dtype`, but coordinates stay
         float32 (bf16 cannot hold a pixel)."""
         moved = move(self, device)
         view = replace(moved.view, patches=move(moved.view.patches, device, dtype))
         return replace(moved, view=view)
+
+
+NO_CLIP = LanguageView(torch.empty(0, 0), (), ())
+"""The view of a text without pictures."""
 
 
 def collate(samples: Sequence[Inputs], pad_id: int, pad_left: bool) -> Inputs:

@@ -27,19 +27,17 @@ class ObjectMemory(nn.Module):
             nn.Linear(visual_size, visual_size), nn.GELU(), nn.Linear(visual_size, hidden_size)
         )
 
-    def forward(
-        self, seen: VisualFeatures, grids: Sequence[Grid], regions: Sequence[Tensor | None]
-    ) -> Tensor:
+    def forward(self, seen: VisualFeatures, regions: Sequence[Tensor | None]) -> Tensor:
         """[m, d]: one token per sample, object and pair of frames in which the object has cells; in that
         order.
 
         regions: per clip bool [time, O, height, width] on the merged grid, or None.
         """
         features = seen.windowed if self.region_order == "window" else seen.unmerged
-        sizes = [grid.num_tokens for grid in grids]
+        sizes = [grid.num_tokens for grid in seen.grids]
         pooled = [
             self._pool(cells, grid, region)
-            for cells, grid, region in zip(features.split(sizes), grids, regions, strict=True)
+            for cells, grid, region in zip(features.split(sizes), seen.grids, regions, strict=True)
             if region is not None
         ]
         projected: Tensor = self.project(torch.cat(pooled))

@@ -18,7 +18,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VLTextModel,
 )
 
-from unipixel.model.backbone import Backbone, Thought, VisualFeatures
+from unipixel.model.backbone import Backbone, KeyValues, Thought, VisualFeatures
 from unipixel.model.inputs import Grid, Inputs, LanguageView
 
 
@@ -66,12 +66,12 @@ class Qwen2_5_VL(Backbone):
             merged, unmerged = (
                 view.patches.new_empty(0, size) for size in (self.hidden_size, self.visual_size)
             )
-            return VisualFeatures(merged, unmerged, unmerged)
+            return VisualFeatures(merged, unmerged, unmerged, ())
         grids = torch.tensor([[g.time, g.height, g.width] for g in view.grids], device=view.patches.device)
         seen = self.visual(view.patches, grids)
         windowed = self.visual.merger.ln_q(seen.last_hidden_state).view(-1, self.visual_size)
         order = torch.argsort(self.window_order(view.grids)).to(windowed.device)
-        return VisualFeatures(merged=seen.pooler_output, unmerged=windowed[order], windowed=windowed)
+        return VisualFeatures(seen.pooler_output, windowed[order], windowed, view.grids)
 
     def window_order(self, grids: tuple[Grid, ...]) -> Tensor:
         """Raster indices [n] of the merged cells in the order of the tower's attention windows.
@@ -145,8 +145,11 @@ class Qwen2_5_VL(Backbone):
         axes = torch.meshgrid(ticks, torch.arange(height), torch.arange(width), indexing="ij")
         return torch.stack([axis.flatten() for axis in axes])
 
-    def new_cache(self) -> DynamicCache:
-        return DynamicCache(config=self.text_config)
+    def new_cache(self, past: KeyValues = ()) -> DynamicCache:
+        return DynamicCache(ddp_cache_data=past or None, config=self.text_config)
+
+    def key_values(self, cache: DynamicCache) -> KeyValues:
+        return tuple((layer.keys, layer.values) for layer in cache.layers)  # type: ignore[union-attr, misc]
 
     def think(self, tokens: Tensor, positions: Tensor, attention_mask: Tensor, cache: Any = None) -> Thought:
         thought = self.text(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unipixel.model.backbone import Backbone
+from unipixel.model.backbone import Backbone, VisualFeatures
 from unipixel.model.config import ModelConfig, TokenIds
 from unipixel.model.inputs import Inputs, Output
 from unipixel.model.object_memory import ObjectMemory
@@ -52,22 +52,37 @@ class UniPixel(nn.Module):
         return self.config.tokens
 
     @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.sam2.no_mem_embed.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return self.sam2.no_mem_embed.dtype
+
+    @property
     def tracker(self) -> MaskTracker:
         """Turns hidden tokens into masks, frame after frame."""
         return MaskTracker(self.sam2)
 
-    def read(self, x: Inputs) -> Tensor:
-        """Everything that the language model reads, as embeddings [B, L, d]."""
+    def read(self, x: Inputs, seen: VisualFeatures | None = None) -> Tensor:
+        """Everything that the language model reads, as embeddings [B, L, d].
+
+        seen: what the tower made of the clips, if that is known: of those in x, or of those in the text from
+        which x, without clips of its own, goes on.
+        """
         tokens = self.backbone.embed(x.token_ids)
-        seen = self.backbone.see(x.view)
+        seen = self.backbone.see(x.view) if seen is None else seen
         vision = (x.token_ids == self.tokens.video) | (x.token_ids == self.tokens.image)
-        tokens = place(tokens, vision, seen.merged, "visual placeholders")
+        merged = seen.merged if x.view.grids else seen.merged[:0]
+        tokens = place(tokens, vision, merged, "visual placeholders")
         if x.prompts or (x.token_ids == self.tokens.ref).any():
             prompts = self.object_prompt(x.prompts) if x.prompts else tokens.new_zeros(0, tokens.shape[-1])
             tokens = place(tokens, x.token_ids == self.tokens.ref, prompts, "<|ref|> slots")
         if any(region is not None for region in x.regions) or (x.token_ids == self.tokens.mem).any():
             assert x.regions, "the text has <|mem|> slots, but no region was given"
-            memory = self.object_memory(seen, x.view.grids, x.regions)
+            memory = self.object_memory(seen, x.regions)
             tokens = place(tokens, x.token_ids == self.tokens.mem, memory, "<|mem|> slots")
         return tokens
 

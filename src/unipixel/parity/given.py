@@ -51,7 +51,7 @@ def compare_language(ledger: Ledger, model: UniPixel, inputs: Inputs) -> Output:
     if inputs.prompts:
         ledger.tensor("out.ref_emb", "language", model.object_prompt(inputs.prompts))
     if any(region is not None for region in inputs.regions):
-        memory = model.object_memory(seen, inputs.view.grids, inputs.regions)
+        memory = model.object_memory(seen, inputs.regions)
         ledger.tensor("out.mem_emb", "language", memory)
     ledger.tensor("mid.inputs_embeds", "language", model.read(inputs), read)
     output: Output = model(inputs)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 
 import torch
+from torch import Tensor
 
 from unipixel.core.masks import MaskTrack
-from unipixel.core.media import check_sides
-from unipixel.core.request import Request
+from unipixel.core.media import Clip, check_sides
+from unipixel.core.request import PixelBudget, Request
 from unipixel.core.response import FinishReason, Mention, Response, SegmentedObject
 from unipixel.core.sampling import check_kept, keep_frames, uniform_indices
 from unipixel.model.backbone import LAYOUTS
 from unipixel.model.config import ModelConfig
-from unipixel.model.inputs import Inputs
+from unipixel.model.generate import EndsText
+from unipixel.model.inputs import NO_CLIP, Grid, Inputs
 from unipixel.processing import text
 from unipixel.processing.regions import memory_regions, object_prompt
 from unipixel.processing.tokenizer import Tokenizer
@@ -27,14 +29,49 @@ NUMBER_BEFORE = re.compile(r"\[([0-9]{1,9})\]\s*$")
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """One request as tensors. inputs: a batch of one; frames_seen: the clip's frames in the language
-    view; answer_ids: the tokens of a given answer, without the end of its turn."""
+class Shown:
+    """The frames of a clip that the language model sees, and the grid on which it sees them."""
+
+    frames: tuple[int, ...]
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class PreparedClip:
+    """What every question about a clip begins with, as a batch of one: the system's turn and the clip."""
+
+    inputs: Inputs
+    shown: Shown
+
+
+@dataclass(frozen=True)
+class PreparedQuestion:
+    """What stands behind the clip, as a batch of one: memory, turns, and the answer as far as it is given.
+
+    answer_ids: the tokens of a given answer, without the end of its turn.
+    """
 
     request: Request
     inputs: Inputs
-    frames_seen: tuple[int, ...]
+    shown: Shown
     answer_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A whole request as tensors: the clip, and the question behind it."""
+
+    clip: PreparedClip
+    question: PreparedQuestion
+
+    @property
+    def inputs(self) -> Inputs:
+        """Both in one, as training reads them."""
+        return self.clip.inputs.followed_by(self.question.inputs)
+
+    @property
+    def answer_ids(self) -> tuple[int, ...]:
+        return self.question.answer_ids
 
 
 class Processor:
@@ -47,32 +84,40 @@ class Processor:
 
     def prepare(self, request: Request) -> Prepared:
         """Everything that the language side reads for one request."""
-        shown = self.shown_frames(request)
-        clip = request.clip
-        check_sides(clip)
-        pixels = (request.pixels or self.config.pixels).for_frames(len(shown))
-        view = language_view(
-            clip.read(shown), language_size(clip.height, clip.width, *pixels, self.layout), self.layout
-        )
-        grid = view.grids[0]
+        clip = self.prepare_clip(request.clip, self.shown_frames(request), request.pixels)
+        return Prepared(clip, self.prepare_question(request, clip.shown))
 
-        regions = memory_regions(request.memory, shown, grid) if request.memory else None
+    def prepare_clip(self, clip: Clip, frames: Sequence[int], pixels: PixelBudget | None) -> PreparedClip:
+        """The system's turn and some frames of a clip; `pixels` defaults to the model's own."""
+        check_sides(clip)
+        budget = (pixels or self.config.pixels).for_frames(len(frames))
+        size = language_size(clip.height, clip.width, *budget, self.layout)
+        view = language_view(clip.read(frames), size, self.layout)
+        token_ids = self._as_row(text.clip_pieces(view.grids[0].num_tokens))
+        inputs = Inputs(token_ids, torch.ones_like(token_ids).bool(), view)
+        return PreparedClip(inputs, Shown(tuple(frames), view.grids[0]))
+
+    def prepare_question(self, request: Request, shown: Shown) -> PreparedQuestion:
+        """What a request says about a clip of which these frames are shown."""
+        clip, frames, grid = request.clip, shown.frames, shown.grid
+        regions = memory_regions(request.memory, frames, grid) if request.memory else None
         ids = [remembered.id for remembered in request.memory]
-        prefix = text.memory_prefix(ids, regions, len(shown)) if regions is not None else []
-        pieces = text.question_pieces(request.turns, grid.num_tokens, prefix)
+        prefix = text.memory_prefix(ids, regions, len(frames)) if regions is not None else []
         forced = request.forced_answer
         ending = text.answer_pieces(forced) if forced is not None else [request.answer_prefix]
-        token_ids = torch.tensor([text.encode([*pieces, *ending], self.tokenizer)])
+        token_ids = self._as_row([*text.question_pieces(request.turns, prefix), *ending])
         answer_ids = text.encode(text.turn_pieces(forced), self.tokenizer) if forced is not None else []
-
-        size = (clip.height, clip.width)
         prompts = tuple(
-            object_prompt(prompt, size, shown, grid, self.config.sam2.image_size)
+            object_prompt(prompt, (clip.height, clip.width), frames, grid, self.config.sam2.image_size)
             for turn in request.turns
             for prompt in turn.prompts
         )
-        inputs = Inputs(token_ids, torch.ones_like(token_ids).bool(), view, prompts, (regions,))
-        return Prepared(request, inputs, tuple(shown), tuple(answer_ids))
+        mask = torch.ones_like(token_ids).bool()
+        inputs = Inputs(token_ids, mask, NO_CLIP, prompts, (regions,))
+        return PreparedQuestion(request, inputs, shown, tuple(answer_ids))
+
+    def _as_row(self, pieces: Sequence[text.Piece]) -> Tensor:
+        return torch.tensor([text.encode(pieces, self.tokenizer)], dtype=torch.long)
 
     def shown_frames(self, request: Request) -> list[int]:
         """The frames that the language model sees: uniform over the clip, kept ones
@@ -86,24 +131,55 @@ class Processor:
         """How many masks an answer asks for."""
         return sum(token == self.config.tokens.seg for token in token_ids)
 
+    def ends_text(self, stop: Sequence[str]) -> EndsText | None:
+        """Whether tokens hold one of the texts `stop` near their end; None if there are none."""
+        if not stop:
+            return None
+        reach = 1 + max(len(words.encode()) for words in stop)  # a token holds at least one byte
+
+        def ends(token_ids: Sequence[int]) -> bool:
+            written = self.tokenizer.decode(token_ids[-reach:])
+            return any(words in written for words in stop)
+
+        return ends
+
     def respond(
-        self, prepared: Prepared, answer_ids: Sequence[int], masks: Sequence[MaskTrack], finish: FinishReason
+        self,
+        prepared: PreparedQuestion,
+        answer_ids: Sequence[int],
+        masks: Sequence[MaskTrack],
+        finish: FinishReason,
     ) -> Response:
         """An answer's tokens and its masks, one for each `<|seg|>`, as a response."""
         assert self.num_masks(answer_ids) == len(masks), (
             f"{self.num_masks(answer_ids)} <|seg|>, but {len(masks)} masks"
         )
-        pieces = [self.tokenizer.decode(piece) for piece in self._split_at_seg(answer_ids)]
-        text_, mentions = _strip(*_name_objects(pieces, prepared.request.answer_prefix))
+        shown, mentions = self.words(prepared, answer_ids)
         ids = [mention.object_id for mention in mentions]
         return Response(
-            text=text_,
-            objects=self._objects(ids, masks),
+            text=shown,
+            objects=tuple(SegmentedObject(*pair) for pair in zip(ids, masks, strict=True)),
             mentions=tuple(mentions),
             raw_text=self.tokenizer.decode(answer_ids, keep_control=True),
-            frames_seen=prepared.frames_seen,
+            frames_seen=prepared.shown.frames,
             finish_reason=finish,
         )
+
+    def so_far(self, answer_ids: Sequence[int], stop: Sequence[str], hold: bool = True) -> str:
+        """The text of an answer that is still being written. `hold` keeps back what may yet change: half a
+        letter, and the beginning of a text at which the answer would end."""
+        written = _cut(self.tokenizer.decode(answer_ids).lstrip(), stop)
+        if not hold:
+            return written
+        begun = [n for words in stop for n in range(1, len(words)) if written.endswith(words[:n])]
+        return written[: len(written) - max(begun, default=0)].rstrip("\ufffd")
+
+    def words(self, prepared: PreparedQuestion, answer_ids: Sequence[int]) -> tuple[str, list[Mention]]:
+        """An answer's text, and for each of its `<|seg|>` which characters name the object."""
+        request = prepared.request
+        pieces = [self.tokenizer.decode(piece) for piece in self._split_at_seg(answer_ids)]
+        pieces[-1] = _cut(pieces[-1], request.decoding.stop)
+        return _strip(*_name_objects(pieces, request.answer_prefix, request.taken_ids))
 
     def _split_at_seg(self, token_ids: Sequence[int]) -> list[list[int]]:
         pieces: list[list[int]] = [[]]
@@ -114,21 +190,22 @@ class Processor:
                 pieces[-1].append(token)
         return pieces
 
-    @staticmethod
-    def _objects(ids: Sequence[int], masks: Sequence[MaskTrack]) -> tuple[SegmentedObject, ...]:
-        return tuple(SegmentedObject(number, track) for number, track in zip(ids, masks, strict=True))
+
+def _cut(piece: str, stop: Sequence[str]) -> str:
+    """A text up to the first of the texts at which it ends."""
+    return piece[: min((place for words in stop if (place := piece.find(words)) >= 0), default=len(piece))]
 
 
-def _name_objects(pieces: Sequence[str], prefix: str) -> tuple[str, list[Mention]]:
+def _name_objects(pieces: Sequence[str], prefix: str, taken: Collection[int]) -> tuple[str, list[Mention]]:
     """The text of an answer, cut at its `<|seg|>`, and which characters of it name their objects.
 
-    A number written before a `<|seg|>` stays as it is. Where none is, or where it lies in the prefix, which
-    is no part of the text, the object's label is put in.
+    A number written before a `<|seg|>` stays as it is. Where none is, where it is `taken` by an object known
+    before, or where it lies in the prefix, which is no part of the text, the object's label is put in.
     """
     *before, end = pieces
     leads = [prefix, *[""] * len(before)][: len(before)]
     written = [NUMBER_BEFORE.search(lead + piece) for lead, piece in zip(leads, before, strict=True)]
-    numbers = _number_objects([int(found.group(1)) if found else None for found in written])
+    numbers = _number_objects([int(found.group(1)) if found else None for found in written], taken)
     shown, mentions = "", []
     for piece, lead, found, number in zip(before, leads, written, numbers, strict=True):
         place = found.start() - len(lead) if found and int(found.group(1)) == number else -1
@@ -139,13 +216,13 @@ def _name_objects(pieces: Sequence[str], prefix: str) -> tuple[str, list[Mention
     return shown + end, mentions
 
 
-def _number_objects(written: Sequence[int | None]) -> list[int]:
-    """The number of each object: the one written for it, unless an earlier object has it; else the smallest
-    that is written for none."""
+def _number_objects(written: Sequence[int | None], taken: Collection[int] = ()) -> list[int]:
+    """The number of each object: the one written for it, unless an earlier object has it or it is `taken`;
+    else the smallest that is written for none and not taken."""
     owners = {number: index for index, number in reversed(list(enumerate(written)))}
-    free = (number for number in count() if number not in owners)
+    free = (number for number in count() if number not in owners and number not in taken)
     return [
-        number if number is not None and owners[number] == index else next(free)
+        number if number is not None and owners[number] == index and number not in taken else next(free)
         for index, number in enumerate(written)
     ]
 

@@ -24,26 +24,29 @@ class Control:
 Piece: TypeAlias = str | Control
 
 
-def question_pieces(
-    turns: Sequence[Turn], num_placeholders: int, memory_prefix: Sequence[Piece] = ()
-) -> list[Piece]:
-    """Pieces of a conversation up to where the assistant speaks next; the clip and the
-    memory open the first turn."""
-    pieces: list[Piece] = [
+def clip_pieces(num_placeholders: int) -> list[Piece]:
+    """What every conversation about a clip begins with: the system's turn, and the clip at the head of the
+    first question. It ends with a control token, so it can be encoded apart from what follows."""
+    return [
         Control(control.TURN_START),
         f"system\n{control.SYSTEM_TEXT}",
         Control(control.TURN_END),
         "\n",
+        Control(control.TURN_START),
+        "user\n",
+        Control(control.VISION_START),
+        Control(control.VIDEO_PAD, num_placeholders),
+        Control(control.VISION_END),
     ]
+
+
+def question_pieces(turns: Sequence[Turn], memory_prefix: Sequence[Piece] = ()) -> list[Piece]:
+    """What stands between the clip and the place where the assistant speaks next; the memory opens the first
+    turn."""
+    pieces: list[Piece] = [*memory_prefix]
     for index, turn in enumerate(turns):
-        pieces += [Control(control.TURN_START), f"{turn.role}\n"]
-        if index == 0:
-            pieces += [
-                Control(control.VISION_START),
-                Control(control.VIDEO_PAD, num_placeholders),
-                Control(control.VISION_END),
-                *memory_prefix,
-            ]
+        if index > 0:
+            pieces += [Control(control.TURN_START), f"{turn.role}\n"]
         pieces += [*turn_pieces(turn), Control(control.TURN_END), "\n"]
     return [*pieces, Control(control.TURN_START), "assistant\n"]
 

@@ -36,6 +36,16 @@ class FrameFeatures:
         one = slice(start, start + 1)
         return FrameFeatures(self.top[one], (fine[one], middle[one]))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all maps."""
+        return sum(part.numel() * part.element_size() for part in (self.top, *self.high_res))
+
+    def alone(self) -> "FrameFeatures":
+        """A copy that holds no other frame's memory."""
+        fine, middle = self.high_res
+        return FrameFeatures(self.top.clone(), (fine.clone(), middle.clone()))
+
     def select(self, index: Tensor) -> "FrameFeatures":
         """Frames gathered by an index tensor [O]: one frame for each object."""
         fine, middle = self.high_res

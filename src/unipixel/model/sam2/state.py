@@ -3,7 +3,7 @@
 Letters: O objects, P points, c channels, m memory channels, S image side, h w = S/16.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -44,6 +44,11 @@ class MaskPrompt:
             raise PromptError(
                 "a given mask is the answer for its frame; give points or hidden tokens on another frame."
             )
+
+    def refining(self, logits: Tensor) -> "MaskPrompt":
+        """The same prompt, as a correction of earlier low-resolution logits [O, S/4, S/4]; a given mask stays
+        the answer."""
+        return self if self.mask is not None else replace(self, previous=logits[:, None])
 
     @property
     def num_objects(self) -> int:

@@ -5,6 +5,7 @@ What is remembered is in `TrackState`, a value the caller holds; a step returns 
 Letters: O objects, N prompt tokens, c channels, m memory channels, S image side, h w = S/16.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -99,6 +100,14 @@ class MaskTracker:
         )
         return masks, self._advance(state, kept, is_conditioning=prompt is not None)
 
+    def remember(self, state: TrackState, prompted: Sequence[Memory]) -> TrackState:
+        """The state with more conditioning frames, of the same objects; they may lie on either side of it."""
+        return replace(state, conditioning=(*state.conditioning, *prompted))
+
+    def skip(self, state: TrackState) -> TrackState:
+        """The state behind a frame that was prompted, and so is remembered already."""
+        return self._forget(replace(state, frame=state.frame + state.direction))
+
     def _check(self, state: TrackState, features: FrameFeatures, prompt: MaskPrompt | None) -> None:
         objects = state.num_objects if prompt is None else prompt.num_objects
         if objects is None:
@@ -140,7 +149,9 @@ class MaskTracker:
         """Pointers cut into memory-wide tokens [O, n, m], and the encoding of their distances [n, m]."""
         limit = self.sam2.config.max_object_pointers
         limit = limit if state.num_frames is None else min(limit, state.num_frames)
-        held = [Pointer(memory.frame, memory.pointer) for memory in state.conditioning]
+        # Prompted frames that lie ahead give their maps, but no pointer, as in SAM 2.1.
+        behind = [memory for memory in state.conditioning if state.distance(memory.frame) >= 0]
+        held = [Pointer(memory.frame, memory.pointer) for memory in behind]
         held += [pointer for pointer in state.pointers if state.distance(pointer.frame) < limit]
         distances = torch.tensor([state.distance(pointer.frame) for pointer in held], dtype=torch.float32)
         # A clip of one frame reads no memory, except to refine its own mask: avoid dividing by zero there.
@@ -227,19 +238,24 @@ class MaskTracker:
         return memory + ((1 - present) * self.sam2.no_obj_embed_spatial)[:, :, None, None]
 
     def _advance(self, state: TrackState, kept: Memory, is_conditioning: bool) -> TrackState:
-        """The state for the next frame; what is too far away is forgotten."""
-        after = replace(state, frame=state.frame + state.direction)
+        """The state for the next frame."""
         if is_conditioning:
             conditioning, recent, pointers = (*state.conditioning, kept), state.recent, state.pointers
         else:
             conditioning, recent = state.conditioning, (*state.recent, kept)
             pointers = (Pointer(kept.frame, kept.pointer), *state.pointers)
+        frame = state.frame + state.direction
+        return self._forget(
+            replace(state, frame=frame, conditioning=conditioning, recent=recent, pointers=pointers)
+        )
+
+    def _forget(self, state: TrackState) -> TrackState:
+        """The state without what is too far away."""
         maps, reach = self.sam2.config.num_maskmem, self.sam2.config.max_object_pointers
         return replace(
-            after,
-            conditioning=conditioning,
-            recent=tuple(memory for memory in recent if after.distance(memory.frame) < maps),
-            pointers=tuple(pointer for pointer in pointers if after.distance(pointer.frame) < reach),
+            state,
+            recent=tuple(memory for memory in state.recent if state.distance(memory.frame) < maps),
+            pointers=tuple(pointer for pointer in state.pointers if state.distance(pointer.frame) < reach),
         )
 
 

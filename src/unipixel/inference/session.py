@@ -1,0 +1,598 @@
+"""A session: one clip that is encoded once, and the objects on it that later questions can speak of.
+
+This is the paper's object memory over several turns (arXiv 2509.18094, section 3; architecture.md section 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unipixel.core.conversation import Segment, Turn, assistant, user
+from unipixel.core.frames import Frame
+from unipixel.core.masks import RLE, FrameMask, MaskTrack
+from unipixel.core.media import Clip
+from unipixel.core.objects import Pointing, SessionObject
+from unipixel.core.progress import OnProgress, watched
+from unipixel.core.prompts import Box, Point, Prompt, RegionMask, Scribble
+from unipixel.core.question import compose_question, mentioned
+from unipixel.core.request import Decoding, PixelBudget, RememberedObject, Request
+from unipixel.core.response import Response, SegmentedObject
+from unipixel.errors import PromptError, RequestError, SessionError
+from unipixel.inference.answering import Answering, Asked, Spoken, speak
+from unipixel.inference.encoded_clip import EncodedClip
+from unipixel.inference.prompting import groups
+from unipixel.inference.tracking import Track
+from unipixel.model.unipixel import UniPixel
+from unipixel.output.draw import overlay
+from unipixel.processing.processor import PreparedQuestion, Processor
+
+KEEP_BYTES = 2**29
+"""Frame features that a session keeps by default: about 100 frames of the published models in bfloat16."""
+LOCALISE = "Please segment {label}."
+"""How `refer(…, by="language")` asks."""
+
+By: TypeAlias = Literal["decoder", "language"]
+"""Two ways to a mask. "decoder": what was pointed out prompts the mask decoder on its own frame, and the
+object is followed in both directions. "language": the language model reads it as `<|ref|>` (or `<|mem|>`)
+and asks for the mask with `<|seg|>`, which prompts the mask decoder on frame 0 (the paper's way)."""
+
+Found: TypeAlias = dict[int, FrameMask]
+"""Masks on one frame, by object id."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A question that was answered, as text in which `[id]` names objects."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to a session, ready to be answered alone or together with others. `pointers`: what it points
+    at, by the id that the object will have."""
+
+    session: Session
+    text: str
+    request: Request
+    pointers: Mapping[int, Prompt]
+
+
+class Session:
+    """One clip, what has been computed of it, and the objects known on it.
+
+    Ids are stable and never given twice. A question mentions objects as `[id]`; each then stands before the
+    first question with its features (`<|mem|>`). Every question begins a conversation of its own, in which
+    earlier ones are known through the objects alone, as the weights were trained; with `follow_up`, earlier
+    questions and answers stand before it as text. A session is no thread-safe object.
+    """
+
+    def __init__(
+        self,
+        model: UniPixel,
+        processor: Processor,
+        clip: Clip,
+        *,
+        num_frames: int | None = None,
+        pixels: PixelBudget | None = None,
+        keep_bytes: int = KEEP_BYTES,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self.model = model
+        self.processor = processor
+        self.clip = clip
+        self.num_frames = num_frames
+        self.pixels = pixels
+        self.exchanges: tuple[Exchange, ...] = ()
+        self.next_id = 0
+        self._encoded: EncodedClip | None = EncodedClip(model, processor, clip, keep_bytes)
+        self._objects: dict[int, SessionObject] = {}
+        self._on_progress = on_progress
+
+    # Objects ---------------------------------------------------------------------------------------------
+
+    @property
+    def objects(self) -> tuple[SessionObject, ...]:
+        """All objects, by id."""
+        return tuple(self._objects[number] for number in sorted(self._objects))
+
+    def __getitem__(self, number: int) -> SessionObject:
+        """The object `[number]`; SessionError names those that exist."""
+        try:
+            return self._objects[number]
+        except KeyError:
+            raise self._unknown([number]) from None
+
+    def refer(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        name: str | None = None,
+        *,
+        by: By = "decoder",
+        follow: bool = True,
+    ) -> SessionObject:
+        """Point at an object; it gets masks and enters the memory.
+
+        prompts: on one frame: clicks with or without a box, a scribble (clicks along it), or a mask, which is
+        taken as it is. by: see `By`; the language model takes one click, box, mask or scribble. follow: False
+        gives masks on the prompted frame alone (by="decoder"), to be followed later with `track`.
+
+        Raises PromptError before any work; an interruption leaves the object with the masks found so far.
+        """
+        given = as_sequence(prompts)
+        for prompt in given:
+            prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
+        if by == "language":
+            return self._refer_by_language(given, name)
+        if by != "decoder":
+            raise RequestError(f"by is {by!r}; expected 'decoder' or 'language'")
+        pointing = Pointing(given)
+        if not pointing.says_where:
+            raise PromptError(
+                "negative clicks alone say where the object is not; add a positive click or a box"
+            )
+        known = self._add(SessionObject(self.next_id, "pointed", name, (pointing,)))
+        self._find([known.id], follow)
+        return self[known.id]
+
+    def add(self, masks: MaskTrack, name: str | None = None) -> SessionObject:
+        """Take an object whose masks are known already."""
+        size, frames = (masks.width, masks.height), masks.indices
+        if size != (self.clip.width, self.clip.height) or frames[-1] >= self.clip.num_frames:
+            raise PromptError(
+                f"the masks are {size[0]}x{size[1]} up to frame {frames[-1]}; the clip is "
+                f"{self.clip.width}x{self.clip.height} with frames 0 to {self.clip.num_frames - 1}"
+            )
+        return self._add(SessionObject(self.next_id, "given", name, masks=masks))
+
+    def correct(
+        self, number: int, prompts: Prompt | Sequence[Prompt], *, follow: bool = True
+    ) -> SessionObject:
+        """Mend an object on any frame, with positive and negative clicks, a box, a scribble or a new mask;
+        then it is followed again in both directions from all frames on which it was pointed out.
+
+        Clicks correct the mask that the object has on their frame; where it has none, they must say where it
+        is. follow: False mends the prompted frames alone.
+        """
+        known = self[number]
+        given = as_sequence(prompts)
+        for prompt in given:
+            prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
+        pointing = Pointing(given, self._corrected(known, given[0].frame))
+        if pointing.corrects is None and pointing.frame not in known.frames and not pointing.says_where:
+            raise PromptError(
+                f"object {known.label} has no mask on frame {pointing.frame} that negative clicks alone could "
+                "correct; add a positive click or a box"
+            )
+        earlier = known.pointings
+        if not known.can_be_followed and known.pointer is not None:
+            earlier = (Pointing((known.pointer,)),)
+        origin: Literal["said", "pointed"] = "said" if known.said is not None else "pointed"
+        self._objects[number] = replace(known, origin=origin, pointings=(*earlier, pointing))
+        self._find([number], follow)
+        return self[number]
+
+    def rename(self, number: int, name: str | None) -> SessionObject:
+        """Give an object a name, or take it away."""
+        self._objects[number] = replace(self[number], name=name)
+        return self._objects[number]
+
+    def remove(self, number: int) -> None:
+        """Forget an object; its id is not given again."""
+        self[number]
+        del self._objects[number]
+
+    def merge(self, numbers: Sequence[int]) -> SessionObject:
+        """Make one object of several: the first gets the union of all masks, the others go.
+
+        From then on it stands for its mask on the frame where that is largest, should it be corrected and
+        followed again.
+        """
+        parts = [self[number] for number in dict.fromkeys(numbers)]
+        if len(parts) < 2:
+            raise SessionError(f"merging takes two objects or more; found {list(numbers)}")
+        without = [part.label for part in parts if part.masks is None]
+        if without:
+            raise SessionError(f"{', '.join(without)} has no masks yet; point at it with refer first")
+        union = unite([part.masks for part in parts if part.masks is not None])
+        largest = max(union, key=lambda frame: frame.rle.area)
+        pointings: tuple[Pointing, ...] = ()
+        if largest.rle.area:
+            pointings = (Pointing((RegionMask(largest.rle.decode(), largest.index),)),)
+        first = parts[0]
+        merged = SessionObject(first.id, "pointed", first.name, pointings, masks=union)
+        for part in parts[1:]:
+            del self._objects[part.id]
+        self._objects[first.id] = merged
+        return merged
+
+    def track(self, numbers: Sequence[int] | None = None) -> Iterator[tuple[int, Found]]:
+        """Follow objects (all that can be) through the clip, and give masks while they are found: (frame,
+        masks by id), first forward from the first prompted frame, then backward.
+
+        Stopped early, by `break` or an interruption, the objects keep what was found so far.
+        """
+        wanted = [known.id for known in self.objects] if numbers is None else list(numbers)
+        able = [number for number in wanted if self[number].can_be_followed]
+        if numbers is not None and len(able) < len(wanted):
+            unable = [self[number].label for number in wanted if number not in able]
+            raise SessionError(
+                f"{', '.join(unable)} was never pointed at or found by an answer; correct it first"
+            )
+        return self._track(able, "following") if able else iter(())
+
+    def show(self, frame: int) -> Frame:
+        """A frame with all masks on it, uint8 [H, W, 3]."""
+        found = {known.id: known.masks.at(frame) for known in self.objects if known.masks is not None}
+        masks = {number: mask.rle.decode() for number, mask in found.items() if mask is not None}
+        names = {known.id: known.name for known in self.objects if known.name}
+        return overlay(self.clip.frame(frame), masks, names)
+
+    # Questions -------------------------------------------------------------------------------------------
+
+    def ask(
+        self,
+        text: str,
+        prompts: Sequence[Prompt] | Mapping[int, Prompt] = (),
+        *,
+        follow_up: bool = False,
+        decoding: Decoding | None = None,
+        answer_prefix: str = "",
+    ) -> Response:
+        """Ask about the clip and its objects.
+
+        text: `[id]` speaks of a known object. prompts: what you point at now, numbered from `next_id` on in
+        their order (or by numbers of your choice that are free); a click or box stands behind its first
+        `[id]` (`<|ref|>`), a mask or scribble enters the memory (`<|mem|>`). follow_up: earlier questions
+        and answers stand before this one, as text. Each mask in the answer becomes an object: under the id
+        of what you pointed at, if the answer names that, else under a new one.
+
+        Raises PromptError, RequestError or SessionError before any work.
+        """
+        question = self.question(
+            text, prompts, follow_up=follow_up, decoding=decoding, answer_prefix=answer_prefix
+        )
+        return ask_together([question])[0]
+
+    def stream(
+        self,
+        text: str,
+        prompts: Sequence[Prompt] | Mapping[int, Prompt] = (),
+        *,
+        follow_up: bool = False,
+        decoding: Decoding | None = None,
+        answer_prefix: str = "",
+    ) -> AnswerStream:
+        """Like `ask`, but the text can be read while it is written."""
+        question = self.question(
+            text, prompts, follow_up=follow_up, decoding=decoding, answer_prefix=answer_prefix
+        )
+        return AnswerStream(question)
+
+    def question(
+        self,
+        text: str,
+        prompts: Sequence[Prompt] | Mapping[int, Prompt] = (),
+        *,
+        follow_up: bool = False,
+        decoding: Decoding | None = None,
+        answer_prefix: str = "",
+        forced_answer: Turn | None = None,
+    ) -> Question:
+        """A question that is checked and composed, but not asked yet (see `ask_together`)."""
+        self._check_open()
+        pointers = self._number(prompts)
+        earlier = self.exchanges if follow_up else ()
+        spoken_of = self._spoken_of(text, earlier, pointers)
+        pointed = {known.id: known.pointer for known in spoken_of if known.masks is None and known.pointer}
+        turn, fresh = compose_question(text, {**pointed, **pointers}, self.clip)
+        memory = [RememberedObject(known.id, known.masks) for known in spoken_of if known.masks is not None]
+        order = mentioned("\n".join([*_words(earlier), text]))
+        memory = sorted(
+            [*memory, *fresh], key=lambda one: order.index(one.id) if one.id in order else len(order)
+        )
+        turns = [said for one in earlier for said in (user(one.question), assistant(one.answer))]
+        request = Request(
+            clip=self.clip,
+            turns=(*turns, turn),
+            memory=tuple(memory),
+            forced_answer=forced_answer,
+            answer_prefix=answer_prefix,
+            keep_frames=tuple(prompt.frame for prompt in pointers.values()),
+            num_frames=self.num_frames,
+            pixels=self.pixels,
+            decoding=decoding or Decoding(),
+            taken_ids=frozenset(range(self.next_id)) - set(pointed) - set(pointers),
+        )
+        return Question(self, text, self._showing(request), pointers)
+
+    # Keeping ---------------------------------------------------------------------------------------------
+
+    @property
+    def encoded(self) -> EncodedClip:
+        """What has been computed of the clip; SessionError once the session is closed."""
+        self._check_open()
+        assert self._encoded is not None
+        return self._encoded
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what has been computed of the clip and is kept."""
+        return 0 if self._encoded is None else self._encoded.nbytes
+
+    def free(self) -> None:
+        """Let go what can be computed again; the next question pays for it. Objects stay."""
+        self.encoded.clear()
+
+    def close(self) -> None:
+        """Free everything that was computed. Objects and their masks stay readable, nothing else works."""
+        if self._encoded is not None:
+            self._encoded.clear()
+            self._encoded = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Inside ----------------------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._encoded is None:
+            raise SessionError("the session is closed; open another one on the clip")
+
+    def _add(self, known: SessionObject) -> SessionObject:
+        self._check_open()
+        self._objects[known.id] = known
+        self.next_id = max(self.next_id, known.id + 1)
+        return known
+
+    def _unknown(self, numbers: Sequence[int]) -> SessionError:
+        named = ", ".join(f"[{number}]" for number in numbers)
+        there = ", ".join(known.label for known in self.objects)
+        hint = f"the session knows {there}" if there else "it knows none yet: point at one with refer"
+        return SessionError(f"there is no object {named}; {hint}")
+
+    def _corrected(self, known: SessionObject, frame: int) -> RLE | None:
+        """The mask that clicks on a frame correct, unless the frame was prompted before: then its own prompts
+        make the mask again."""
+        if frame in known.frames or (frame == 0 and known.said is not None) or known.masks is None:
+            return None
+        found = known.masks.at(frame)
+        return found.rle if found is not None and found.rle.area else None
+
+    def _refer_by_language(self, given: Sequence[Prompt], name: str | None) -> SessionObject:
+        if len(given) != 1:
+            raise PromptError(f"the language model takes one click, box or mask; found {len(given)} prompts")
+        number = self.next_id
+        label = f"[{number}]"
+        question = self.question(
+            LOCALISE.format(label=label), given, forced_answer=assistant(f"{label} ", Segment())
+        )
+        ask_together([question], remember_words=False)
+        return self.rename(number, name)
+
+    def _number(self, prompts: Sequence[Prompt] | Mapping[int, Prompt]) -> dict[int, Prompt]:
+        """What a question points at, by the id that it will have."""
+        if not isinstance(prompts, Mapping):
+            return {self.next_id + place: prompt for place, prompt in enumerate(prompts)}
+        used = [number for number in prompts if number < self.next_id]
+        if used:
+            raise SessionError(
+                f"the numbers {used} were given already; number new objects from {self.next_id} on"
+            )
+        return dict(prompts)
+
+    def _spoken_of(
+        self, text: str, earlier: Sequence[Exchange], pointers: Mapping[int, Prompt]
+    ) -> list[SessionObject]:
+        """The objects that a question speaks of, and those of the exchanges before it which still exist."""
+        numbers = mentioned(text)
+        unknown = [number for number in numbers if number not in self._objects and number not in pointers]
+        if unknown:
+            raise self._unknown(unknown)
+        before = mentioned("\n".join(_words(earlier)))
+        return [
+            self._objects[number] for number in dict.fromkeys((*before, *numbers)) if number in self._objects
+        ]
+
+    def _showing(self, request: Request) -> Request:
+        """The request, so that each remembered object is seen on a frame at least: where no frame that
+        would be shown holds it, the one on which it is largest is shown too."""
+        shown = set(self.processor.shown_frames(request))
+        keep = set(request.keep_frames)
+        for remembered in request.memory:
+            visible = [frame for frame in remembered.masks if frame.rle.area]
+            if visible and not any(frame.index in shown for frame in visible):
+                keep.add(max(visible, key=lambda frame: frame.rle.area).index)
+        return replace(request, keep_frames=tuple(sorted(keep)))
+
+    def _find(self, numbers: Sequence[int], follow: bool) -> None:
+        """Masks of objects: on all frames, or on the prompted ones alone."""
+        if follow:
+            for _ in self._track(numbers, "following"):
+                pass
+            return
+        batches = groups([self[number] for number in numbers], self.clip, self.model)
+        track = Track(self.model, self.encoded.frames, [followed for _, followed in batches])
+        for _, found in self._named(track.prompted(), numbers, [places for places, _ in batches]):
+            for number, mask in found.items():
+                self._objects[number] = self[number].with_masks({mask.index: mask})
+
+    def _track(self, numbers: Sequence[int], what: str) -> Iterator[tuple[int, Found]]:
+        batches = groups([self[number] for number in numbers], self.clip, self.model)
+        track = Track(self.model, self.encoded.frames, [followed for _, followed in batches])
+        kept: dict[int, dict[int, FrameMask]] = {number: {} for number in numbers}
+        steps = self._named(track, numbers, [places for places, _ in batches])
+        try:
+            for index, found in watched(steps, what, len(track), self._on_progress):
+                for number, mask in found.items():
+                    kept[number][index] = mask
+                yield index, found
+        finally:
+            for number, masks in kept.items():
+                if number in self._objects:
+                    self._objects[number] = self._objects[number].with_masks(masks)
+
+    def _named(
+        self,
+        steps: Track | Iterator[tuple[int, dict[int, list[FrameMask]]]],
+        numbers: Sequence[int],
+        places: Sequence[Sequence[int]],
+    ) -> Iterator[tuple[int, Found]]:
+        """Masks by the objects' ids instead of their places in groups."""
+        for index, by_group in steps:
+            yield (
+                index,
+                {
+                    numbers[place]: self[numbers[place]].settled(mask)
+                    for group, masks in by_group.items()
+                    for place, mask in zip(places[group], masks, strict=True)
+                },
+            )
+
+    def _take(self, asked: Question, prepared: PreparedQuestion, spoken: Spoken, words: bool) -> Response:
+        """Put an answer into the memory: what was pointed at, and what the answer has masks for."""
+        text, mentions = self.processor.words(prepared, spoken.token_ids)
+        numbers = [mention.object_id for mention in mentions]
+        for number, prompt in asked.pointers.items():
+            if number not in numbers:
+                self._add(self._pointed_at(number, prompt))
+        for number, hidden in zip(numbers, spoken.mask_prompts, strict=True):
+            self._add(self._said(number, asked.pointers.get(number), hidden.float().cpu().numpy()))
+        if words:
+            self.exchanges = (*self.exchanges, Exchange(asked.text, text or "…"))
+        if numbers:
+            self._find(numbers, follow=True)
+        return Response(
+            text=text,
+            objects=tuple(self._segmented(number) for number in numbers),
+            mentions=tuple(mentions),
+            raw_text=self.processor.tokenizer.decode(spoken.token_ids, keep_control=True),
+            frames_seen=prepared.shown.frames,
+            finish_reason=spoken.finish,
+        )
+
+    def _said(self, number: int, prompt: Prompt | None, hidden: NDArray[np.float32]) -> SessionObject:
+        """An object that an answer asked a mask for; it may have been pointed at, now or before."""
+        before = self._objects.get(number)
+        pointer = prompt if isinstance(prompt, Point | Box) else before.pointer if before else None
+        name = before.name if before else None
+        return SessionObject(number, "said", name, pointer=pointer, said=hidden)
+
+    def _pointed_at(self, number: int, prompt: Prompt) -> SessionObject:
+        """What a question pointed at, and its answer has no mask for."""
+        if isinstance(prompt, Point | Box):
+            return SessionObject(number, "pointed", pointer=prompt)
+        region = prompt.to_mask(self.clip.width, self.clip.height) if isinstance(prompt, Scribble) else prompt
+        mask = FrameMask(region.frame, RLE.from_mask(region.mask), 1.0, True)
+        return SessionObject(number, "pointed", pointings=(Pointing((prompt,)),), masks=MaskTrack((mask,)))
+
+    def _segmented(self, number: int) -> SegmentedObject:
+        known = self[number]
+        assert known.masks is not None, f"object {known.label} was followed and has no masks"
+        return SegmentedObject(number, known.masks, known.name)
+
+
+class AnswerStream:
+    """An answer that is read while it is written: iterating gives pieces of its text, `response` the whole
+    with its masks. Where a mask is asked for, the pieces hold nothing; the response's text shows `[id]`
+    there."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._response: Response | None = None
+        self._pieces = self._write()
+
+    def __iter__(self) -> Iterator[str]:
+        return self._pieces
+
+    @property
+    def response(self) -> Response:
+        """The whole answer; what is not written yet is written now."""
+        for _ in self._pieces:
+            pass
+        assert self._response is not None, "the answer was interrupted; ask again"
+        return self._response
+
+    def _write(self) -> Iterator[str]:
+        session, request = self._question.session, self._question.request
+        answering = Answering(session.model, session.processor, [Asked(request, session.encoded)])
+        shown = ""
+        for _ in answering.write():
+            written = session.processor.so_far(answering.token_ids(0), request.decoding.stop)
+            if len(written) > len(shown):
+                yield written[len(shown) :]
+                shown = written
+        written = session.processor.so_far(answering.token_ids(0), request.decoding.stop, hold=False)
+        if len(written) > len(shown):
+            yield written[len(shown) :]
+        self._response = session._take(self._question, answering.questions[0], answering.spoken()[0], True)
+
+
+def ask_together(questions: Sequence[Question], *, remember_words: bool = True) -> list[Response]:
+    """Answer questions of several sessions (each asked once) as one batch; each answer is the same as alone.
+
+    remember_words: whether the exchange is known to follow-ups.
+    """
+    sessions = {id(question.session) for question in questions}
+    if len(sessions) < len(questions):
+        raise RequestError("a session answers one question at a time; ask its second one afterwards")
+    if not questions:
+        return []
+    first = questions[0].session
+    if any(question.session.model is not first.model for question in questions):
+        raise RequestError("the sessions belong to different models; ask each model's sessions together")
+    asked = [Asked(question.request, question.session.encoded) for question in questions]
+    said = speak(first.model, first.processor, asked)
+    return [
+        question.session._take(question, prepared, spoken, remember_words)
+        for question, (prepared, spoken) in zip(questions, said, strict=True)
+    ]
+
+
+def _words(exchanges: Sequence[Exchange]) -> list[str]:
+    return [words for one in exchanges for words in (one.question, one.answer)]
+
+
+def as_sequence(prompts: Prompt | Sequence[Prompt]) -> tuple[Prompt, ...]:
+    """One or several prompts as several; PromptError for anything else."""
+    given = tuple(prompts) if isinstance(prompts, Sequence) else (prompts,)
+    for prompt in given:
+        if not isinstance(prompt, Point | Box | RegionMask | Scribble):
+            raise PromptError(
+                "objects are pointed at with Point, Box, RegionMask or Scribble; found "
+                f"{type(prompt).__name__}"
+            )
+    if not given:
+        raise PromptError("nothing is pointed at; give a Point, Box, RegionMask or Scribble")
+    return given
+
+
+def unite(tracks: Sequence[MaskTrack]) -> MaskTrack:
+    """The union of several objects' masks on every frame that one of them has."""
+    frames: dict[int, list[FrameMask]] = {}
+    for track in tracks:
+        for frame in track:
+            frames.setdefault(frame.index, []).append(frame)
+    return MaskTrack(
+        tuple(
+            FrameMask(
+                index,
+                found[0].rle.union(*(frame.rle for frame in found[1:])),
+                max(frame.score for frame in found),
+                any(frame.present for frame in found),
+            )
+            for index, found in sorted(frames.items())
+        )
+    )
