@@ -38,7 +38,7 @@ ALLOWED = {
         "loading",
         "errors",
     },
-    "parity": {"core", "model", "processing", "predictor", "loading", "errors"},
+    "parity": {"core", "inference", "model", "processing", "predictor", "loading", "errors"},
 }
 HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "peft", "huggingface_hub"}
 TORCH_FREE = {"errors", "core", "hub", "output", "data", "evaluation"}

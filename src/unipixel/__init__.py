@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from unipixel.core.masks import RLE, FrameMask, MaskTrack
     from unipixel.core.media import Clip
+    from unipixel.core.objects import SessionObject
+    from unipixel.core.progress import Progress
     from unipixel.core.prompts import Box, Point, RegionMask, Scribble
     from unipixel.core.request import Decoding, PixelBudget, RememberedObject, Request
     from unipixel.core.response import Mention, Response, SegmentedObject
     from unipixel.errors import UniPixelError
+    from unipixel.inference.live import LiveTracker
+    from unipixel.inference.pixel_qa import PixelAnswer, PixelQaWording
+    from unipixel.inference.session import AnswerStream, Session, ask_together
     from unipixel.loading import load, save
     from unipixel.predictor import Predictor
 
@@ -41,27 +46,43 @@ _HOMES = {
     "Response": "core.response",
     "SegmentedObject": "core.response",
     "Mention": "core.response",
+    "Progress": "core.progress",
+    "SessionObject": "core.objects",
+    "Session": "inference.session",
+    "AnswerStream": "inference.session",
+    "ask_together": "inference.session",
+    "LiveTracker": "inference.live",
+    "PixelAnswer": "inference.pixel_qa",
+    "PixelQaWording": "inference.pixel_qa",
     "UniPixelError": "errors",
 }
 
 __all__ = [
     "RLE",
+    "AnswerStream",
     "Box",
     "Clip",
     "Decoding",
     "FrameMask",
+    "LiveTracker",
     "MaskTrack",
     "Mention",
+    "PixelAnswer",
     "PixelBudget",
+    "PixelQaWording",
     "Point",
     "Predictor",
+    "Progress",
     "RegionMask",
     "RememberedObject",
     "Request",
     "Response",
     "Scribble",
     "SegmentedObject",
+    "Session",
+    "SessionObject",
     "UniPixelError",
+    "ask_together",
     "load",
     "save",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from unipixel.core.request import Decoding, PixelBudget, Request
 from unipixel.core.response import Response
 from unipixel.inference.answering import Asked, answer
 from unipixel.inference.encoded_clip import EncodedClip
+from unipixel.inference.live import LiveTracker
+from unipixel.inference.pixel_qa import PixelAnswer, PixelQaWording, Unseen, pixel_qa
 from unipixel.inference.session import KEEP_BYTES, Session
 from unipixel.model.config import ModelConfig
 from unipixel.model.unipixel import UniPixel
@@ -65,6 +68,42 @@ class Predictor:
             keep_bytes=keep_bytes,
             on_progress=on_progress,
         )
+
+    def load_session(
+        self,
+        path: str | os.PathLike[str],
+        clip: Source | None = None,
+        *,
+        keep_bytes: int = KEEP_BYTES,
+        on_progress: OnProgress | None = None,
+    ) -> Session:
+        """A session as `Session.save` wrote it; `clip` says where its picture or video is now, if it was
+        moved. Raises SessionError."""
+        return Session.load(path, self, clip, keep_bytes=keep_bytes, on_progress=on_progress)
+
+    def live(self) -> LiveTracker:
+        """Follows objects through frames that come one by one."""
+        return LiveTracker(self.model)
+
+    def pixel_qa(
+        self,
+        clip: Source,
+        question: str,
+        prompts: Sequence[Prompt],
+        options: Sequence[str] | None = None,
+        *,
+        num_frames: int | None = None,
+        pixels: PixelBudget | None = None,
+        decoding: Decoding | None = None,
+        wording: PixelQaWording | None = None,
+        unseen: Unseen = "refuse",
+    ) -> PixelAnswer:
+        """Ask about what is pointed at: masks first, then an answer that rests on them. `prompts[k]` is
+        `[k]` in the question; `options` make it a choice. See `unipixel.inference.pixel_qa`."""
+        with self.session(clip, num_frames=num_frames, pixels=pixels, keep_bytes=0) as session:
+            return pixel_qa(
+                session, question, prompts, options, wording=wording, unseen=unseen, decoding=decoding
+            )
 
     def ask(
         self,

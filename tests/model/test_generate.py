@@ -8,7 +8,18 @@ from torch import Tensor
 
 from unipixel.core.request import Decoding
 from unipixel.loading import load
-from unipixel.model.generate import Chooser, Generated, generate, prefill
+from unipixel.model.generate import (
+    Chooser,
+    EndsText,
+    Generated,
+    Writer,
+    advance,
+    generate,
+    join_prefixes,
+    prefill,
+    read_prefix,
+    write,
+)
 from unipixel.model.inputs import Inputs, LanguageView, collate
 from unipixel.model.unipixel import UniPixel, place
 from unipixel.parity.cases import GoldenCase
@@ -170,3 +181,89 @@ def test_a_wrong_number_of_features_is_refused_with_both() -> None:
 def test_slots_without_a_prompt_are_refused(model: UniPixel, name: str) -> None:
     with pytest.raises(AssertionError, match=rf"<\|{name}\|> slots"):
         model.read(words(1, getattr(model.tokens, name), 2))
+
+
+# Stop texts and required masks -------------------------------------------------------------------------
+
+
+def stop_at(*tokens: int) -> EndsText:
+    """The answer's end is this run of tokens."""
+    return lambda written: tuple(written[-len(tokens) :]) == tokens
+
+
+def scripted_answer(model: UniPixel, decoding: Decoding, ends: EndsText | None = None) -> Generated:
+    answer = Generated()
+    for _ in write(model, prefill(model, words(1, 2)), [Writer(model, decoding, answer, ends)]):
+        pass
+    return answer
+
+
+def test_a_stop_text_ends_the_answer(model: UniPixel, scripted: list[list[int]]) -> None:
+    scripted += [[7], [8], [9], [10]]
+    answer = scripted_answer(model, Decoding(9, stop=("x",)), stop_at(8, 9))
+    assert (answer.token_ids, answer.stopped) == ([7, 8, 9], True)
+    assert scripted == [[10]], "nothing is written behind it"
+
+
+def test_stop_texts_do_not_reach_over_a_mask(model: UniPixel, scripted: list[list[int]]) -> None:
+    seg, stop = model.tokens.seg, model.tokens.turn_end
+    scripted += [[8], [seg], [9], [stop]]
+    answer = scripted_answer(model, Decoding(9, stop=("x",)), stop_at(8, 9))
+    assert answer.token_ids == [8, seg, 9]
+
+
+@pytest.mark.parametrize("end", ["turn_end", "end_of_text"])
+def test_a_required_mask_takes_the_place_of_the_end(
+    model: UniPixel, scripted: list[list[int]], end: str
+) -> None:
+    seg, stop = model.tokens.seg, getattr(model.tokens, end)
+    scripted += [[7], [stop], [8], [stop]]
+    answer = scripted_answer(model, Decoding(9, require_mask=True))
+    assert (answer.token_ids, answer.stopped) == ([7, seg, 8], True)
+    assert len(answer.mask_prompts) == 1
+
+
+def test_a_required_mask_takes_the_last_place(model: UniPixel, scripted: list[list[int]]) -> None:
+    scripted += [[7], [8], [9]]
+    answer = scripted_answer(model, Decoding(3, require_mask=True))
+    assert (answer.token_ids, answer.stopped) == ([7, 8, model.tokens.seg], False)
+
+
+def test_an_answer_with_a_mask_needs_no_other(model: UniPixel, scripted: list[list[int]]) -> None:
+    seg, stop = model.tokens.seg, model.tokens.turn_end
+    scripted += [[seg], [7], [stop]]
+    assert scripted_answer(model, Decoding(9, require_mask=True)).token_ids == [seg, 7]
+
+
+def test_a_stop_text_counts_only_behind_a_required_mask(model: UniPixel, scripted: list[list[int]]) -> None:
+    seg = model.tokens.seg
+    scripted += [[8], [seg], [7], [8]]
+    answer = scripted_answer(model, Decoding(9, stop=("x",), require_mask=True), stop_at(8))
+    assert answer.token_ids == [8, seg, 7, 8]
+
+
+# Prefixes ------------------------------------------------------------------------------------------------
+
+
+def test_a_prefix_may_be_gone_on_from_again_and_again(model: UniPixel) -> None:
+    whole = words(*range(20, 32))
+    prefix = read_prefix(model, words(*range(20, 28)))
+    before = [tensor.clone() for layer in prefix.key_values for tensor in layer]
+    wanted = prefill(model, whole).hidden
+    for _ in range(2):
+        behind = prefill(model, words(*range(28, 32)), prefix)
+        torch.testing.assert_close(behind.hidden, wanted, rtol=0, atol=2e-5)
+        advance(model, behind, torch.tensor([9]))
+    after = [tensor for layer in prefix.key_values for tensor in layer]
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_prefixes_of_several_lengths_make_one_batch(model: UniPixel) -> None:
+    texts = [(range(20, 28), (5, 6, 7)), (range(30, 33), (8,)), (range(40, 55), (9, 10))]
+    prefixes = [read_prefix(model, words(*first)) for first, _ in texts]
+    batch = collate([words(*second) for _, second in texts], PAD, pad_left=True)
+    together = prefill(model, batch, join_prefixes(prefixes))
+    for row, (first, second) in enumerate(texts):
+        alone = prefill(model, words(*first, *second))
+        torch.testing.assert_close(together.hidden[row], alone.hidden[0], rtol=0, atol=2e-5)
+        assert together.next_position[row] == alone.next_position[0] == len(first) + len(second)

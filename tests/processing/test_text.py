@@ -1,5 +1,6 @@
 """Chat form, memory prefix and tokens: what the language model reads, written out."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from unipixel.core.conversation import Refer, Segment, assistant, user
 from unipixel.core.prompts import Point
 from unipixel.errors import WeightsError
+from unipixel.loading import load
 from unipixel.processing.text import (
     Control,
     Piece,
@@ -112,3 +114,26 @@ def test_a_saved_tokenizer_is_the_same(tokenizer: Tokenizer, tmp_path: Path) -> 
 def test_an_unknown_control_token_is_refused(tokenizer: Tokenizer) -> None:
     with pytest.raises(WeightsError, match=r"no token '<\|nothing\|>'"):
         tokenizer.id("<|nothing|>")
+
+
+# While it is written -------------------------------------------------------------------------------------
+
+
+def test_text_is_held_back_until_it_cannot_change(golden_checkpoint: Path) -> None:
+    processor = load(golden_checkpoint).processor
+    ids = processor.tokenizer.encode("  caña ## and ### more")
+    shown = [processor.so_far(ids[:count], ("###",)) for count in range(len(ids) + 1)]
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(shown))
+    assert not any("\ufffd" in text or "###" in text for text in shown)
+    assert shown[-1] == "caña ## and "
+    assert processor.so_far(processor.tokenizer.encode("a #"), ("###",)) == "a "
+    assert processor.so_far(processor.tokenizer.encode("a #"), ("###",), hold=False) == "a #"
+
+
+def test_stop_texts_are_found_across_tokens(golden_checkpoint: Path) -> None:
+    processor = load(golden_checkpoint).processor
+    ends = processor.ends_text(("and then", "猫"))
+    assert ends is not None
+    for text, wanted in (("this and then", True), ("and the", False), ("ein 猫", True), ("", False)):
+        assert ends(processor.tokenizer.encode(text)) == wanted
+    assert processor.ends_text(()) is None

@@ -43,6 +43,8 @@ class Clip:
         height: pixels, after orientation and rotation.
         times: seconds from the first frame, one for each frame, not decreasing.
         fps: mean frames per second; 1.0 for a still.
+        files: from which the frames are read: one video or picture, or a picture for each frame; empty if any
+            frame is held in memory.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Clip:
     times: tuple[float, ...]
     fps: float
     _frames: Frames
+    files: tuple[Path, ...] = ()
 
     @classmethod
     def open(cls, source: Source, fps: float | None = None) -> "Clip":
@@ -164,17 +167,18 @@ def _open(source: Source) -> Clip:
     )
 
 
-def _clip(name: str, footage: Footage) -> Clip:
-    return Clip(name, *footage.size, footage.times, footage.fps, footage.frames)
+def _clip(name: str, footage: Footage, files: tuple[Path, ...] = ()) -> Clip:
+    return Clip(name, *footage.size, footage.times, footage.fps, footage.frames, files)
 
 
 def _stills(name: str, items: tuple[Frame | Path, ...]) -> Clip:
-    return _clip(name, open_stills(name, items))
+    files = tuple(item for item in items if isinstance(item, Path))
+    return _clip(name, open_stills(name, items), files if len(files) == len(items) else ())
 
 
 def _open_file(path: Path) -> Clip:
     check_readable(path)
-    return _clip(path.name, open_picture_file(path) or open_video(path))
+    return _clip(path.name, open_picture_file(path) or open_video(path), (path,))
 
 
 def _open_folder(folder: Path) -> Clip:

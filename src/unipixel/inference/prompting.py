@@ -13,7 +13,8 @@ from torch import Tensor
 from unipixel.core.masks import RLE
 from unipixel.core.media import Clip
 from unipixel.core.objects import Pointing, SessionObject
-from unipixel.core.prompts import Box, Point, RegionMask, Scribble
+from unipixel.core.prompts import Box, Point, Prompt, RegionMask, Scribble
+from unipixel.errors import PromptError
 from unipixel.inference.tracking import OBJECTS_AT_ONCE, Followed, PromptedFrame
 from unipixel.model.inputs import move
 from unipixel.model.sam2 import MaskPrompt, Sam2Config
@@ -56,6 +57,20 @@ def groups(objects: Sequence[SessionObject], clip: Clip, model: UniPixel) -> lis
             together = _together([prompted[place] for place in some])
             found.append((some, Followed(tuple(_on_model(frame, model) for frame in together))))
     return found
+
+
+def as_sequence(prompts: Prompt | Sequence[Prompt]) -> tuple[Prompt, ...]:
+    """One or several prompts as several; PromptError for anything else."""
+    given = tuple(prompts) if isinstance(prompts, Sequence) else (prompts,)
+    for prompt in given:
+        if not isinstance(prompt, Point | Box | RegionMask | Scribble):
+            raise PromptError(
+                "objects are pointed at with Point, Box, RegionMask or Scribble; found "
+                f"{type(prompt).__name__}"
+            )
+    if not given:
+        raise PromptError("nothing is pointed at; give a Point, Box, RegionMask or Scribble")
+    return given
 
 
 def prompted_frames(known: SessionObject, view: MaskView) -> tuple[PromptedFrame, ...]:
@@ -129,7 +144,7 @@ def _logits(mask: RLE, view: MaskView) -> Tensor:
 
 
 def _resized(mask: np.ndarray, side: int) -> Tensor:
-    flat = torch.from_numpy(np.ascontiguousarray(mask)).float()[None, None]
+    flat = torch.from_numpy(mask.astype(np.float32))[None, None]
     return F.interpolate(flat, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
 
 

@@ -5,10 +5,11 @@ This is the paper's object memory over several turns (arXiv 2509.18094, section 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from unipixel.core.conversation import Segment, Turn, assistant, user
 from unipixel.core.frames import Frame
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
-from unipixel.core.media import Clip
+from unipixel.core.media import Clip, Source
 from unipixel.core.objects import Pointing, SessionObject
 from unipixel.core.progress import OnProgress, watched
 from unipixel.core.prompts import Box, Point, Prompt, RegionMask, Scribble
@@ -26,7 +27,7 @@ from unipixel.core.response import Response, SegmentedObject
 from unipixel.errors import PromptError, RequestError, SessionError
 from unipixel.inference.answering import Answering, Asked, Spoken, speak
 from unipixel.inference.encoded_clip import EncodedClip
-from unipixel.inference.prompting import groups
+from unipixel.inference.prompting import as_sequence, groups
 from unipixel.inference.tracking import Track
 from unipixel.model.unipixel import UniPixel
 from unipixel.output.draw import overlay
@@ -44,6 +45,15 @@ and asks for the mask with `<|seg|>`, which prompts the mask decoder on frame 0 
 
 Found: TypeAlias = dict[int, FrameMask]
 """Masks on one frame, by object id."""
+
+
+class Opened(Protocol):
+    """An opened model."""
+
+    @property
+    def model(self) -> UniPixel: ...
+    @property
+    def processor(self) -> Processor: ...
 
 
 @dataclass(frozen=True)
@@ -144,12 +154,7 @@ class Session:
 
     def add(self, masks: MaskTrack, name: str | None = None) -> SessionObject:
         """Take an object whose masks are known already."""
-        size, frames = (masks.width, masks.height), masks.indices
-        if size != (self.clip.width, self.clip.height) or frames[-1] >= self.clip.num_frames:
-            raise PromptError(
-                f"the masks are {size[0]}x{size[1]} up to frame {frames[-1]}; the clip is "
-                f"{self.clip.width}x{self.clip.height} with frames 0 to {self.clip.num_frames - 1}"
-            )
+        self._check_masks(masks)
         return self._add(SessionObject(self.next_id, "given", name, masks=masks))
 
     def correct(
@@ -168,8 +173,8 @@ class Session:
         pointing = Pointing(given, self._corrected(known, given[0].frame))
         if pointing.corrects is None and pointing.frame not in known.frames and not pointing.says_where:
             raise PromptError(
-                f"object {known.label} has no mask on frame {pointing.frame} that negative clicks alone could "
-                "correct; add a positive click or a box"
+                f"object {known.label} has no mask on frame {pointing.frame} that negative clicks alone "
+                "could correct; add a positive click or a box"
             )
         earlier = known.pointings
         if not known.can_be_followed and known.pointer is not None:
@@ -327,6 +332,63 @@ class Session:
         """Bytes of what has been computed of the clip and is kept."""
         return 0 if self._encoded is None else self._encoded.nbytes
 
+    def restore(self, objects: Sequence[SessionObject], exchanges: Sequence[Exchange], next_id: int) -> None:
+        """Take the state of another session on the same clip. Raises SessionError or PromptError for what
+        does not fit the clip or each other."""
+        numbers = [known.id for known in objects]
+        if len(set(numbers)) < len(numbers) or max(numbers, default=-1) >= next_id:
+            raise SessionError(f"the objects {numbers} need ids of their own, below the next id, {next_id}")
+        width = self.model.config.sam2.d_model
+        shape = (self.model.config.hidden_tokens, width)
+        for known in objects:
+            for prompt in (prompt for pointing in known.pointings for prompt in pointing.prompts):
+                prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
+            if known.masks is not None:
+                self._check_masks(known.masks)
+            if known.said is not None and (known.said.shape != shape or known.said.dtype != np.float32):
+                raise SessionError(
+                    f"object {known.label} was said with tokens {known.said.shape}, not {shape}"
+                )
+        self._objects = {known.id: known for known in objects}
+        self.exchanges = tuple(exchanges)
+        self.next_id = next_id
+
+    def replace_masks(self, number: int, masks: MaskTrack) -> SessionObject:
+        """Put other masks in the place of an object's."""
+        self._check_masks(masks)
+        self._objects[number] = replace(self[number], masks=masks)
+        return self[number]
+
+    def save(self, path: str | os.PathLike[str], *, with_clip: bool = False) -> None:
+        """Write everything that a person made into one file, from which `load` restores the session exactly.
+
+        A clip that is read from files is named there, unless it is to be taken along (`with_clip`: its
+        frames, without loss); frames held in memory are always taken along. Raises SessionError or
+        OutputError.
+        """
+        from unipixel.inference.session_file import save_session
+
+        save_session(self, path, with_clip=with_clip)
+
+    @staticmethod
+    def load(
+        path: str | os.PathLike[str],
+        opened: Opened,
+        clip: Source | None = None,
+        *,
+        keep_bytes: int = KEEP_BYTES,
+        on_progress: OnProgress | None = None,
+    ) -> Session:
+        """A saved session, with the model it was made with; `clip` says where its clip is now, if it was
+        moved.
+
+        Raises SessionError for a file that is damaged, of another kind, made with another model, or about a
+        clip that has changed.
+        """
+        from unipixel.inference.session_file import load_session
+
+        return load_session(path, opened, clip, keep_bytes=keep_bytes, on_progress=on_progress)
+
     def free(self) -> None:
         """Let go what can be computed again; the next question pays for it. Objects stay."""
         self.encoded.clear()
@@ -356,6 +418,14 @@ class Session:
         self._objects[known.id] = known
         self.next_id = max(self.next_id, known.id + 1)
         return known
+
+    def _check_masks(self, masks: MaskTrack) -> None:
+        size, frames = (masks.width, masks.height), masks.indices
+        if size != (self.clip.width, self.clip.height) or frames[-1] >= self.clip.num_frames:
+            raise PromptError(
+                f"the masks are {size[0]}x{size[1]} up to frame {frames[-1]}; the clip is "
+                f"{self.clip.width}x{self.clip.height} with frames 0 to {self.clip.num_frames - 1}"
+            )
 
     def _unknown(self, numbers: Sequence[int]) -> SessionError:
         named = ", ".join(f"[{number}]" for number in numbers)
@@ -563,20 +633,6 @@ def ask_together(questions: Sequence[Question], *, remember_words: bool = True) 
 
 def _words(exchanges: Sequence[Exchange]) -> list[str]:
     return [words for one in exchanges for words in (one.question, one.answer)]
-
-
-def as_sequence(prompts: Prompt | Sequence[Prompt]) -> tuple[Prompt, ...]:
-    """One or several prompts as several; PromptError for anything else."""
-    given = tuple(prompts) if isinstance(prompts, Sequence) else (prompts,)
-    for prompt in given:
-        if not isinstance(prompt, Point | Box | RegionMask | Scribble):
-            raise PromptError(
-                "objects are pointed at with Point, Box, RegionMask or Scribble; found "
-                f"{type(prompt).__name__}"
-            )
-    if not given:
-        raise PromptError("nothing is pointed at; give a Point, Box, RegionMask or Scribble")
-    return given
 
 
 def unite(tracks: Sequence[MaskTrack]) -> MaskTrack:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from unipixel.core.request import Decoding, RememberedObject
+from unipixel.inference.pixel_qa import PixelQaWording
 from unipixel.parity.cases import GoldenCase
 from unipixel.parity.compare import Standard
 from unipixel.parity.given import check_given, compare_language, on_model
 from unipixel.parity.ledger import Ledger
-from unipixel.parity.raw import check_raw, compare_inputs, request_for
+from unipixel.parity.raw import check_raw, compare_inputs, request_for, split_memory
 from unipixel.predictor import Predictor
 
 FIRST, SECOND = "pass1.", "pass2."
@@ -39,9 +38,25 @@ def check_second(predictor: Predictor, first: GoldenCase, second: GoldenCase, st
     inputs = predictor.processor.prepare(request).inputs
     compare_inputs(ledger, predictor, inputs)
     compare_language(ledger, predictor.model, on_model(predictor.model, inputs))
-    golden = second.need("out.generated_ids")
-    answer = predictor.answer([replace(request, decoding=Decoding(max_new_tokens=len(golden)))])[0]
-    wanted = predictor.processor.tokenizer.decode(golden.tolist(), keep_control=True)
-    note = "" if answer.raw_text == wanted else f"{answer.raw_text!r}, golden {wanted!r}"
-    ledger.write("out.generated_ids", "equal", float(bool(note)), note)
+    check_answer(ledger, predictor, first, second)
     return ledger
+
+
+def check_answer(ledger: Ledger, predictor: Predictor, first: GoldenCase, second: GoldenCase) -> None:
+    """Both passes as a user calls them."""
+    request = request_for(first, predictor.config.sam2.image_size)
+    golden = second.need("out.generated_ids")
+    question, _, options = split_memory(second.script().prompt)[1].partition("\nOptions:\n")
+    answer = predictor.pixel_qa(
+        request.clip,
+        question,
+        request.turns[0].prompts,
+        [line.partition(" ")[2] for line in options.split("\n")],
+        num_frames=request.num_frames,
+        pixels=request.pixels,
+        decoding=Decoding(max_new_tokens=len(golden)),
+        wording=PixelQaWording(best=""),
+    )
+    wanted = predictor.processor.tokenizer.decode(golden.tolist(), keep_control=True)
+    note = "" if answer.response.raw_text == wanted else f"{answer.response.raw_text!r}, golden {wanted!r}"
+    ledger.write("out.generated_ids", "equal", float(bool(note)), note)

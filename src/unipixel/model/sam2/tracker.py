@@ -104,6 +104,12 @@ class MaskTracker:
         """The state with more conditioning frames, of the same objects; they may lie on either side of it."""
         return replace(state, conditioning=(*state.conditioning, *prompted))
 
+    def forget_prompts(self, state: TrackState, most: int) -> TrackState:
+        """The state with at most `most` conditioning frames: the first, and the latest ones."""
+        first, *others = state.conditioning
+        latest = others[len(others) - min(len(others), most - 1) :]
+        return replace(state, conditioning=(first, *latest))
+
     def skip(self, state: TrackState) -> TrackState:
         """The state behind a frame that was prompted, and so is remembered already."""
         return self._forget(replace(state, frame=state.frame + state.direction))
