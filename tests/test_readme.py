@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there."""
+"""What the README and the guides show works as it stands there."""
 
 import re
 import shlex
@@ -22,12 +22,30 @@ def shell_lines() -> list[str]:
     return [line for line in lines if line.startswith("unipixel ") and "path/to" not in line]
 
 
-def test_the_python_lines_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(ROOT)
-    (code,) = blocks("python")
-    exec(compile(code, "README.md", "exec"), {})
+def test_the_python_lines_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    first, *others = blocks("python")
+    known: dict[str, object] = {}
+    exec(compile(first, "README.md", "exec"), known)
     text, area = capsys.readouterr().out.rsplit(maxsplit=1)
     assert "[0]" in text and int(area) > 0
+    for code in others:
+        exec(compile(code, "README.md", "exec"), known)
+    assert (tmp_path / "shapes.unipixel").is_file()
+
+
+def test_the_guide_to_sessions_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / "docs" / "sessions.md").read_text(encoding="utf-8")
+    for code in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
+        exec(compile(code, "sessions.md", "exec"), {})
+    assert "True" in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize("line", shell_lines())
