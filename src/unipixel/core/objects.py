@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
@@ -90,8 +90,10 @@ class SessionObject:
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """The frames on which it was pointed out, in order of time."""
-        return tuple(sorted({pointing.frame for pointing in self.pointings}))
+        """The frames that prompt the mask decoder, in order of time: where it was pointed out, and frame 0
+        for what the language model said."""
+        said = {0} if self.said is not None else set()
+        return tuple(sorted(said | {pointing.frame for pointing in self.pointings}))
 
     @property
     def can_be_followed(self) -> bool:
@@ -112,6 +114,93 @@ class SessionObject:
         if not frames:
             return self
         return replace(self, masks=MaskTrack(tuple(frames[index] for index in sorted(frames))))
+
+
+class KnownObjects:
+    """The objects of a session by their ids, which are stable and never given twice."""
+
+    def __init__(self, objects: Sequence[SessionObject] = (), next_id: int = 0) -> None:
+        """SessionError for objects that share an id, or have one that is still to be given."""
+        numbers = [known.id for known in objects]
+        if len(set(numbers)) < len(numbers) or max(numbers, default=-1) >= next_id:
+            raise SessionError(f"the objects {numbers} need ids of their own, below the next one, {next_id}")
+        self.next_id = next_id
+        self._objects = {known.id: known for known in objects}
+
+    def __iter__(self) -> Iterator[SessionObject]:
+        """By id."""
+        return iter([self._objects[number] for number in sorted(self._objects)])
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._objects
+
+    def __getitem__(self, number: int) -> SessionObject:
+        """The object `[number]`; SessionError names those that exist."""
+        self.check([number])
+        return self._objects[number]
+
+    def get(self, number: int) -> SessionObject | None:
+        """The object `[number]`, if there is one."""
+        return self._objects.get(number)
+
+    def check(self, numbers: Sequence[int]) -> None:
+        """SessionError, naming those that exist, unless all numbers are those of objects."""
+        unknown = ", ".join(f"[{number}]" for number in numbers if number not in self._objects)
+        if unknown:
+            there = ", ".join(known.label for known in self)
+            hint = f"the session knows {there}" if there else "it knows none yet: point at one with refer"
+            raise SessionError(f"there is no object {unknown}; {hint}")
+
+    def put(self, known: SessionObject) -> SessionObject:
+        """Take a new object, or a known one as it is now."""
+        self._objects[known.id] = known
+        self.next_id = max(self.next_id, known.id + 1)
+        return known
+
+    def remove(self, number: int) -> SessionObject:
+        """Forget an object; its id is not given again."""
+        self.check([number])
+        return self._objects.pop(number)
+
+    def merge(self, numbers: Sequence[int]) -> SessionObject:
+        """Make one object of several: the first gets the union of all masks, the others go.
+
+        From then on it stands for its mask on the frame where that is largest, should it be followed again.
+        """
+        parts = [self[number] for number in dict.fromkeys(numbers)]
+        if len(parts) < 2:
+            raise SessionError(f"merging takes two objects or more; found {list(numbers)}")
+        without = [part.label for part in parts if part.masks is None]
+        if without:
+            raise SessionError(f"{', '.join(without)} has no masks yet; point at it with refer first")
+        union = unite([part.masks for part in parts if part.masks is not None])
+        largest = max(union, key=lambda frame: frame.rle.area)
+        pointings: tuple[Pointing, ...] = ()
+        if largest.rle.area:
+            pointings = (Pointing((RegionMask(largest.rle.decode(), largest.index),)),)
+        first, *others = parts
+        for part in others:
+            self.remove(part.id)
+        return self.put(SessionObject(first.id, "pointed", first.name, pointings, masks=union))
+
+
+def unite(tracks: Sequence[MaskTrack]) -> MaskTrack:
+    """The union of several objects' masks on every frame that one of them has."""
+    frames: dict[int, list[FrameMask]] = {}
+    for track in tracks:
+        for frame in track:
+            frames.setdefault(frame.index, []).append(frame)
+    return MaskTrack(
+        tuple(
+            FrameMask(
+                index,
+                found[0].rle.union(*(frame.rle for frame in found[1:])),
+                max(frame.score for frame in found),
+                any(frame.present for frame in found),
+            )
+            for index, found in sorted(frames.items())
+        )
+    )
 
 
 def check_name(name: str | None) -> None:

@@ -6,7 +6,7 @@ This is the paper's object memory over several turns (arXiv 2509.18094, section 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Literal, Protocol, TypeAlias
@@ -18,9 +18,9 @@ from unipixel.core.conversation import Segment, Turn, assistant, user
 from unipixel.core.frames import Frame
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.media import Clip, Source
-from unipixel.core.objects import Pointing, SessionObject
+from unipixel.core.objects import KnownObjects, Pointing, SessionObject
 from unipixel.core.progress import OnProgress, watched
-from unipixel.core.prompts import Box, Point, Prompt, RegionMask, Scribble
+from unipixel.core.prompts import Box, Point, Prompt, Scribble
 from unipixel.core.question import compose_question, mentioned
 from unipixel.core.request import Decoding, PixelBudget, RememberedObject, Request
 from unipixel.core.response import Response, SegmentedObject
@@ -101,9 +101,8 @@ class Session:
         self.num_frames = num_frames
         self.pixels = pixels
         self.exchanges: tuple[Exchange, ...] = ()
-        self.next_id = 0
+        self.known = KnownObjects()
         self._encoded: EncodedClip | None = EncodedClip(model, processor, clip, keep_bytes)
-        self._objects: dict[int, SessionObject] = {}
         self._on_progress = on_progress
 
     # Objects ---------------------------------------------------------------------------------------------
@@ -111,14 +110,16 @@ class Session:
     @property
     def objects(self) -> tuple[SessionObject, ...]:
         """All objects, by id."""
-        return tuple(self._objects[number] for number in sorted(self._objects))
+        return tuple(self.known)
+
+    @property
+    def next_id(self) -> int:
+        """The number that the next object gets."""
+        return self.known.next_id
 
     def __getitem__(self, number: int) -> SessionObject:
         """The object `[number]`; SessionError names those that exist."""
-        try:
-            return self._objects[number]
-        except KeyError:
-            raise self._unknown([number]) from None
+        return self.known[number]
 
     def refer(
         self,
@@ -180,19 +181,17 @@ class Session:
         if not known.can_be_followed and known.pointer is not None:
             earlier = (Pointing((known.pointer,)),)
         origin: Literal["said", "pointed"] = "said" if known.said is not None else "pointed"
-        self._objects[number] = replace(known, origin=origin, pointings=(*earlier, pointing))
+        self.known.put(replace(known, origin=origin, pointings=(*earlier, pointing)))
         self._find([number], follow)
         return self[number]
 
     def rename(self, number: int, name: str | None) -> SessionObject:
         """Give an object a name, or take it away."""
-        self._objects[number] = replace(self[number], name=name)
-        return self._objects[number]
+        return self.known.put(replace(self[number], name=name))
 
     def remove(self, number: int) -> None:
         """Forget an object; its id is not given again."""
-        self[number]
-        del self._objects[number]
+        self.known.remove(number)
 
     def merge(self, numbers: Sequence[int]) -> SessionObject:
         """Make one object of several: the first gets the union of all masks, the others go.
@@ -200,23 +199,7 @@ class Session:
         From then on it stands for its mask on the frame where that is largest, should it be corrected and
         followed again.
         """
-        parts = [self[number] for number in dict.fromkeys(numbers)]
-        if len(parts) < 2:
-            raise SessionError(f"merging takes two objects or more; found {list(numbers)}")
-        without = [part.label for part in parts if part.masks is None]
-        if without:
-            raise SessionError(f"{', '.join(without)} has no masks yet; point at it with refer first")
-        union = unite([part.masks for part in parts if part.masks is not None])
-        largest = max(union, key=lambda frame: frame.rle.area)
-        pointings: tuple[Pointing, ...] = ()
-        if largest.rle.area:
-            pointings = (Pointing((RegionMask(largest.rle.decode(), largest.index),)),)
-        first = parts[0]
-        merged = SessionObject(first.id, "pointed", first.name, pointings, masks=union)
-        for part in parts[1:]:
-            del self._objects[part.id]
-        self._objects[first.id] = merged
-        return merged
+        return self.known.merge(numbers)
 
     def track(self, numbers: Sequence[int] | None = None) -> Iterator[tuple[int, Found]]:
         """Follow objects (all that can be) through the clip, and give masks while they are found: (frame,
@@ -335,29 +318,21 @@ class Session:
     def restore(self, objects: Sequence[SessionObject], exchanges: Sequence[Exchange], next_id: int) -> None:
         """Take the state of another session on the same clip. Raises SessionError or PromptError for what
         does not fit the clip or each other."""
-        numbers = [known.id for known in objects]
-        if len(set(numbers)) < len(numbers) or max(numbers, default=-1) >= next_id:
-            raise SessionError(f"the objects {numbers} need ids of their own, below the next id, {next_id}")
-        width = self.model.config.sam2.d_model
-        shape = (self.model.config.hidden_tokens, width)
-        for known in objects:
-            for prompt in (prompt for pointing in known.pointings for prompt in pointing.prompts):
+        shape = (self.model.config.hidden_tokens, self.model.config.sam2.d_model)
+        for one in objects:
+            for prompt in (prompt for pointing in one.pointings for prompt in pointing.prompts):
                 prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
-            if known.masks is not None:
-                self._check_masks(known.masks)
-            if known.said is not None and (known.said.shape != shape or known.said.dtype != np.float32):
-                raise SessionError(
-                    f"object {known.label} was said with tokens {known.said.shape}, not {shape}"
-                )
-        self._objects = {known.id: known for known in objects}
+            if one.masks is not None:
+                self._check_masks(one.masks)
+            if one.said is not None and (one.said.shape != shape or one.said.dtype != np.float32):
+                raise SessionError(f"object {one.label} was said with tokens {one.said.shape}, not {shape}")
+        self.known = KnownObjects(objects, next_id)
         self.exchanges = tuple(exchanges)
-        self.next_id = next_id
 
     def replace_masks(self, number: int, masks: MaskTrack) -> SessionObject:
         """Put other masks in the place of an object's."""
         self._check_masks(masks)
-        self._objects[number] = replace(self[number], masks=masks)
-        return self[number]
+        return self.known.put(replace(self[number], masks=masks))
 
     def save(self, path: str | os.PathLike[str], *, with_clip: bool = False) -> None:
         """Write everything that a person made into one file, from which `load` restores the session exactly.
@@ -415,9 +390,7 @@ class Session:
 
     def _add(self, known: SessionObject) -> SessionObject:
         self._check_open()
-        self._objects[known.id] = known
-        self.next_id = max(self.next_id, known.id + 1)
-        return known
+        return self.known.put(known)
 
     def _check_masks(self, masks: MaskTrack) -> None:
         size, frames = (masks.width, masks.height), masks.indices
@@ -427,16 +400,10 @@ class Session:
                 f"{self.clip.width}x{self.clip.height} with frames 0 to {self.clip.num_frames - 1}"
             )
 
-    def _unknown(self, numbers: Sequence[int]) -> SessionError:
-        named = ", ".join(f"[{number}]" for number in numbers)
-        there = ", ".join(known.label for known in self.objects)
-        hint = f"the session knows {there}" if there else "it knows none yet: point at one with refer"
-        return SessionError(f"there is no object {named}; {hint}")
-
     def _corrected(self, known: SessionObject, frame: int) -> RLE | None:
         """The mask that clicks on a frame correct, unless the frame was prompted before: then its own prompts
         make the mask again."""
-        if frame in known.frames or (frame == 0 and known.said is not None) or known.masks is None:
+        if frame in known.frames or known.masks is None:
             return None
         found = known.masks.at(frame)
         return found.rle if found is not None and found.rle.area else None
@@ -468,13 +435,10 @@ class Session:
     ) -> list[SessionObject]:
         """The objects that a question speaks of, and those of the exchanges before it which still exist."""
         numbers = mentioned(text)
-        unknown = [number for number in numbers if number not in self._objects and number not in pointers]
-        if unknown:
-            raise self._unknown(unknown)
+        self.known.check([number for number in numbers if number not in pointers])
         before = mentioned("\n".join(_words(earlier)))
-        return [
-            self._objects[number] for number in dict.fromkeys((*before, *numbers)) if number in self._objects
-        ]
+        found = (self.known.get(number) for number in dict.fromkeys((*before, *numbers)))
+        return [known for known in found if known is not None]
 
     def _showing(self, request: Request) -> Request:
         """The request, so that each remembered object is seen on a frame at least: where no frame that
@@ -493,17 +457,19 @@ class Session:
             for _ in self._track(numbers, "following"):
                 pass
             return
-        batches = groups([self[number] for number in numbers], self.clip, self.model)
+        objects = [self[number] for number in numbers]
+        batches = groups(objects, self.clip, self.model)
         track = Track(self.model, self.encoded.frames, [followed for _, followed in batches])
-        for _, found in self._named(track.prompted(), numbers, [places for places, _ in batches]):
+        for _, found in _by_id(track.prompted(), objects, [places for places, _ in batches]):
             for number, mask in found.items():
-                self._objects[number] = self[number].with_masks({mask.index: mask})
+                self.known.put(self[number].with_masks({mask.index: mask}))
 
     def _track(self, numbers: Sequence[int], what: str) -> Iterator[tuple[int, Found]]:
-        batches = groups([self[number] for number in numbers], self.clip, self.model)
+        objects = [self[number] for number in numbers]
+        batches = groups(objects, self.clip, self.model)
         track = Track(self.model, self.encoded.frames, [followed for _, followed in batches])
         kept: dict[int, dict[int, FrameMask]] = {number: {} for number in numbers}
-        steps = self._named(track, numbers, [places for places, _ in batches])
+        steps = _by_id(track, objects, [places for places, _ in batches])
         try:
             for index, found in watched(steps, what, len(track), self._on_progress):
                 for number, mask in found.items():
@@ -511,25 +477,8 @@ class Session:
                 yield index, found
         finally:
             for number, masks in kept.items():
-                if number in self._objects:
-                    self._objects[number] = self._objects[number].with_masks(masks)
-
-    def _named(
-        self,
-        steps: Track | Iterator[tuple[int, dict[int, list[FrameMask]]]],
-        numbers: Sequence[int],
-        places: Sequence[Sequence[int]],
-    ) -> Iterator[tuple[int, Found]]:
-        """Masks by the objects' ids instead of their places in groups."""
-        for index, by_group in steps:
-            yield (
-                index,
-                {
-                    numbers[place]: self[numbers[place]].settled(mask)
-                    for group, masks in by_group.items()
-                    for place, mask in zip(places[group], masks, strict=True)
-                },
-            )
+                if number in self.known:
+                    self.known.put(self[number].with_masks(masks))
 
     def _take(self, asked: Question, prepared: PreparedQuestion, spoken: Spoken, words: bool) -> Response:
         """Put an answer into the memory: what was pointed at, and what the answer has masks for."""
@@ -555,7 +504,7 @@ class Session:
 
     def _said(self, number: int, prompt: Prompt | None, hidden: NDArray[np.float32]) -> SessionObject:
         """An object that an answer asked a mask for; it may have been pointed at, now or before."""
-        before = self._objects.get(number)
+        before = self.known.get(number)
         pointer = prompt if isinstance(prompt, Point | Box) else before.pointer if before else None
         name = before.name if before else None
         return SessionObject(number, "said", name, pointer=pointer, said=hidden)
@@ -631,24 +580,20 @@ def ask_together(questions: Sequence[Question], *, remember_words: bool = True) 
     ]
 
 
+def _by_id(
+    steps: Iterable[tuple[int, dict[int, list[FrameMask]]]],
+    objects: Sequence[SessionObject],
+    places: Sequence[Sequence[int]],
+) -> Iterator[tuple[int, Found]]:
+    """Masks by the objects' ids instead of their places in groups."""
+    for index, by_group in steps:
+        found = {
+            objects[place].id: objects[place].settled(mask)
+            for group, masks in by_group.items()
+            for place, mask in zip(places[group], masks, strict=True)
+        }
+        yield index, found
+
+
 def _words(exchanges: Sequence[Exchange]) -> list[str]:
     return [words for one in exchanges for words in (one.question, one.answer)]
-
-
-def unite(tracks: Sequence[MaskTrack]) -> MaskTrack:
-    """The union of several objects' masks on every frame that one of them has."""
-    frames: dict[int, list[FrameMask]] = {}
-    for track in tracks:
-        for frame in track:
-            frames.setdefault(frame.index, []).append(frame)
-    return MaskTrack(
-        tuple(
-            FrameMask(
-                index,
-                found[0].rle.union(*(frame.rle for frame in found[1:])),
-                max(frame.score for frame in found),
-                any(frame.present for frame in found),
-            )
-            for index, found in sorted(frames.items())
-        )
-    )
