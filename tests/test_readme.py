@@ -53,7 +53,7 @@ def test_the_shell_lines_run(line: str, tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     _, *arguments = shlex.split(line)
-    result = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(app, arguments, input="/help\n")
     assert result.exit_code == 0, result.output
 
 

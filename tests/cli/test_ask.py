@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import unipixel.loading
-from unipixel.cli.ask import _printable
+from unipixel.cli.result import printable
 from unipixel.core.conversation import Refer
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.media import Clip
@@ -163,14 +163,14 @@ def test_plain_output_names_objects_and_cannot_steer_the_terminal(run, media, pr
     "text", ["\U0001f469\u200d\U0001f680", "a\u00a0b\u3000c\u2009d", "\u0645\u200c\u06cc", "1\n\t2"]
 )
 def test_joiners_spaces_and_emoji_are_printed(text: str) -> None:
-    assert _printable(text) == text
+    assert printable(text) == text
 
 
 @pytest.mark.parametrize(
     "letter", ["\x1b", "\r", "\x9b", "\x7f", "\ud800", "\u202e", "\u2066", "\u200f", "\u061c"]
 )
 def test_steering_letters_are_not_printed(letter: str) -> None:
-    assert _printable(f"a{letter}b") == "a\ufffdb"
+    assert printable(f"a{letter}b") == "a\ufffdb"
 
 
 def test_prompts_keep_the_order_of_the_command_line(run, media, pretender: Pretender) -> None:

@@ -7,7 +7,7 @@ from tests.inference.noise_clips import PIXELS, Open, block, noise
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.prompts import Box, Point
 from unipixel.core.request import Decoding
-from unipixel.errors import ConfigError, PromptError, RequestError
+from unipixel.errors import ConfigError, RequestError, SessionError
 from unipixel.inference.pixel_qa import PixelQaWording, chosen, find_masks, pixel_qa
 from unipixel.predictor import Predictor
 
@@ -71,7 +71,7 @@ def test_an_object_that_is_not_found_is_named(open_session: Open, monkeypatch: p
         session.add(MaskTrack(tuple(FrameMask(t, empty, 0.1, False) for t in range(3))))  # type: ignore[attr-defined]
 
     monkeypatch.setattr(module, "find_masks", nothing)
-    with pytest.raises(PromptError, match=r"object \[0\] is visible on none"):
+    with pytest.raises(SessionError, match=r"object \[0\] was found on no frame"):
         pixel_qa(open_session(3), "What is [0]?", [Point(9, 9)], decoding=Decoding(1))
     answer = pixel_qa(
         open_session(3), "What is [0]?", [Point(9, 9)], unseen="everywhere", decoding=Decoding(1)

@@ -240,6 +240,18 @@ def test_a_second_click_on_the_same_frame_refines_the_first(open_session: Open) 
     assert all(step.previous is None for step in frame.steps), "each step refines what the one before decodes"
 
 
+def test_several_frames_may_be_pointed_at_together(open_session: Open) -> None:
+    session = open_session(6)
+    known = session.refer([Point(20, 20, 4), Box(4, 4, 30, 30, 1), Point(2, 2, 1, positive=False)])
+    assert known.frames == (1, 4)
+    assert [len(pointing.prompts) for pointing in known.pointings] == [1, 2]
+    other = open_session(6)
+    other.refer(block(other.clip, 2), follow=False)
+    with pytest.raises(PromptError, match="no mask on frame 5"):
+        other.correct(0, [Point(9, 9, 0), Point(3, 3, 5, positive=False)])
+    assert other[0].frames == (2,), "all or nothing"
+
+
 def test_previews_touch_the_prompted_frame_alone(open_session: Open, counts: Counts) -> None:
     session = open_session(9)
     known = session.refer(Point(20, 20, 4), follow=False)
@@ -452,8 +464,7 @@ def test_a_stream_gives_the_text_as_it_is_written(open_session: Open) -> None:
     assert len(pieces) > 2
     whole = open_session(4).ask("Tell me.", decoding=decoding)
     assert_same(stream.response, whole)
-    if not whole.objects:
-        assert "".join(pieces).strip() == whole.text
+    assert "".join(pieces).strip() == whole.text
     assert session.exchanges[0].question == "Tell me."
     late = open_session(4).stream("Tell me.", decoding=decoding)
     assert_same(late.response, whole)
@@ -556,7 +567,7 @@ def test_thirty_two_objects(open_session: Open) -> None:
         (lambda one: one.refer(Point(9, 9, 6)), "frame 6"),
         (lambda one: one.refer(Point(61, 9)), "outside"),
         (lambda one: one.refer(Point(9, 9, positive=False)), "negative"),
-        (lambda one: one.refer([Point(9, 9, 1), Point(9, 9, 2)]), "one frame"),
+        (lambda one: one.refer([Point(9, 9, 1), Point(9, 9, 2, positive=False)]), "no mask on frame 2"),
         (lambda one: one.refer([]), "nothing"),
         (lambda one: one.refer("here"), "found str"),
         (lambda one: one.refer([Box(1, 1, 5, 5), Box(1, 1, 6, 6)]), "one box"),
@@ -577,6 +588,15 @@ def test_bad_input_is_refused_before_any_work(
         act(session)  # type: ignore[operator]
     assert (counts.frames, counts.patches, counts.tokens) == (0, 0, 0)
     assert session.objects == ()
+
+
+def test_an_object_that_was_found_nowhere_is_named(open_session: Open) -> None:
+    session, empty = open_session(2), RLE.from_mask(np.zeros((40, 60), bool))
+    session.add(MaskTrack((FrameMask(0, empty, 0.2, False),)), "ghost")
+    with pytest.raises(SessionError, match=r"\[0\] ghost was found on no frame"):
+        session.ask("Where is [0]?")
+    told(session, "Is something here?", "Not [0].")
+    assert session.question("Sure?", follow_up=True).request.memory == ()
 
 
 def test_negative_clicks_need_something_to_correct(open_session: Open) -> None:

@@ -3,13 +3,17 @@
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from unipixel.core.conversation import Refer, Segment, assistant, user
+from unipixel.core.media import Clip
 from unipixel.core.prompts import Point
+from unipixel.core.request import Decoding, Request
 from unipixel.errors import WeightsError
 from unipixel.loading import load
+from unipixel.processing.processor import PreparedQuestion, Processor
 from unipixel.processing.text import (
     Control,
     Piece,
@@ -121,13 +125,29 @@ def test_an_unknown_control_token_is_refused(tokenizer: Tokenizer) -> None:
 
 def test_text_is_held_back_until_it_cannot_change(golden_checkpoint: Path) -> None:
     processor = load(golden_checkpoint).processor
+    asked = question_with_stop(processor, "###")
     ids = processor.tokenizer.encode("  caña ## and ### more")
-    shown = [processor.so_far(ids[:count], ("###",)) for count in range(len(ids) + 1)]
+    shown = [processor.so_far(asked, ids[:count]) for count in range(len(ids) + 1)]
     assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(shown))
     assert not any("\ufffd" in text or "###" in text for text in shown)
-    assert shown[-1] == "caña ## and "
-    assert processor.so_far(processor.tokenizer.encode("a #"), ("###",)) == "a "
-    assert processor.so_far(processor.tokenizer.encode("a #"), ("###",), hold=False) == "a #"
+    assert shown[-1] == "caña ## and"
+    assert processor.so_far(asked, processor.tokenizer.encode("a #")) == "a"
+    assert processor.words(asked, processor.tokenizer.encode("a #"))[0] == "a #"
+
+
+def test_numbers_are_held_back_until_it_is_known_what_they_name(golden_checkpoint: Path) -> None:
+    processor = load(golden_checkpoint).processor
+    asked, seg = question_with_stop(processor), [processor.config.tokens.seg]
+    encode = processor.tokenizer.encode
+    assert processor.so_far(asked, encode("It is [1")) == "It is"
+    assert processor.so_far(asked, encode("It is [1] ")) == "It is"
+    assert processor.so_far(asked, [*encode("It is [1] "), *seg]) == "It is [1]"
+    assert processor.so_far(asked, [*encode("It is "), *seg, *encode(" red")]) == "It is [0] red"
+
+
+def question_with_stop(processor: Processor, *stop: str) -> PreparedQuestion:
+    clip = Clip.open(np.zeros((1, 30, 30, 3), np.uint8))
+    return processor.prepare(Request(clip, (user("What?"),), decoding=Decoding(9, stop=stop))).question
 
 
 def test_stop_texts_are_found_across_tokens(golden_checkpoint: Path) -> None:

@@ -8,25 +8,23 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from unicodedata import category
 
 import typer
 from typer.core import TyperCommand
 
-from unipixel.cli.folder import MASKS, output_folder
+from unipixel.cli.folder import output_folder
 from unipixel.cli.prompts import FORMS, parse_prompt
-from unipixel.cli.terminal import introduce, manners, note
+from unipixel.cli.result import describe, masks_of, note_written, printable, write_result
+from unipixel.cli.terminal import introduce, manners
 
 if TYPE_CHECKING:
+    from unipixel.core.masks import MaskTrack
     from unipixel.core.media import Clip
     from unipixel.core.prompts import Prompt
     from unipixel.core.response import Response
     from unipixel.predictor import Predictor
 
 ORDER = "unipixel.prompt_order"
-PALETTE_IDS = 255
-DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Unicode's bidirectional controls."""
 
 
 class PromptOrder(TyperCommand):
@@ -102,10 +100,10 @@ def ask(
             opened = _open(checkpoint, model, device, dtype)
             response = opened.answer([request])[0]
             if folder is not None:
-                _write(folder, request.clip, response)
+                write_result(folder, request.clip, _tracks(response), _names(response))
         typer.echo(_as_json(request.clip, response, model) if as_json else _as_text(request.clip, response))
         if output is not None:
-            note(f"written to {output}: {', '.join(_written(output))}")
+            note_written(output)
 
 
 def _in_order(kinds: Sequence[str], given: dict[str, list[str]]) -> list[Prompt]:
@@ -123,11 +121,8 @@ def _open(checkpoint: Path, model: str, device: str, dtype: str) -> Predictor:
     return opened
 
 
-def _document(clip: Clip, response: Response) -> dict[str, Any]:
-    from unipixel.output.export import ClipInfo, masks_document
-
-    tracks = {one.id: one.masks for one in response.objects}
-    return masks_document(ClipInfo.of(clip), tracks, _names(response))
+def _tracks(response: Response) -> dict[int, MaskTrack]:
+    return {one.id: one.masks for one in response.objects}
 
 
 def _names(response: Response) -> dict[int, str]:
@@ -137,7 +132,7 @@ def _names(response: Response) -> dict[int, str]:
 def _as_json(clip: Clip, response: Response, model: str) -> str:
     document = {
         "text": response.text,
-        **_document(clip, response),
+        **masks_of(clip, _tracks(response), _names(response)),
         "mentions": [asdict(mention) for mention in response.mentions],
         "frames_seen": list(response.frames_seen),
         "finish_reason": response.finish_reason,
@@ -147,42 +142,5 @@ def _as_json(clip: Clip, response: Response, model: str) -> str:
 
 
 def _as_text(clip: Clip, response: Response) -> str:
-    lines = [_printable(response.text)]
-    for one in response.objects:
-        areas = [frame.rle.area for frame in one.masks if frame.present]
-        mean = sum(areas) / max(1, len(areas))
-        share = mean / (clip.width * clip.height)
-        name = f" {one.name}" if one.name else ""
-        where = f"on {len(areas)} of {clip.num_frames} frame{'s' if clip.num_frames != 1 else ''}"
-        lines.append(f"[{one.id}]{name}: {where}, mean area {mean:.0f} pixels ({share:.1%})")
-    return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    """Text without the characters by which a model could steer the terminal or reorder a line; joiners, wide
-    spaces and everything else that writing needs stay."""
-    return "".join("\ufffd" if _steers(letter) else letter for letter in text)
-
-
-def _steers(letter: str) -> bool:
-    return letter in DIRECTIONS or (category(letter) in ("Cc", "Cs") and letter not in "\n\t")
-
-
-def _write(folder: Path, clip: Clip, response: Response) -> None:
-    from unipixel.output.export import ClipInfo, write_masks_json, write_overlay, write_palette_pngs
-
-    tracks = {one.id: one.masks for one in response.objects}
-    write_overlay(
-        folder / ("overlay.png" if clip.is_image else "overlay.mp4"), clip, tracks, _names(response)
-    )
-    if max(tracks, default=0) < PALETTE_IDS:
-        write_palette_pngs(folder / MASKS, ClipInfo.of(clip), tracks)
-    else:
-        note(
-            f"warning: no palette PNGs: object {max(tracks)} does not fit them, ids end at {PALETTE_IDS - 1}"
-        )
-    write_masks_json(folder / "masks.json", _document(clip, response))
-
-
-def _written(folder: Path) -> list[str]:
-    return sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
+    objects = [describe(clip, one.id, one.name, one.masks) for one in response.objects]
+    return "\n".join([printable(response.text), *objects])

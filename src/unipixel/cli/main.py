@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from unipixel.cli.ask import PromptOrder, ask
+from unipixel.cli.chat import chat
 from unipixel.cli.convert import convert
 from unipixel.cli.doctor import doctor
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=PromptOrder)(ask)
+app.command()(chat)
 app.command()(convert)
 app.command()(doctor)
 

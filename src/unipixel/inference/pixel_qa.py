@@ -54,7 +54,7 @@ class PixelAnswer:
 
 
 Unseen: TypeAlias = Literal["refuse", "everywhere"]
-"""What to do with an object whose mask is empty on every frame. "refuse": PromptError, which names it.
+"""What to do with an object whose mask is empty on every frame. "refuse": SessionError, which names it.
 "everywhere": its mask is the whole picture, as the published evaluation has it."""
 
 
@@ -72,7 +72,7 @@ def pixel_qa(
     session's next id (0 in a new one). `options` are texts; their letters are put before them.
 
     A click or box is `<|ref|>` in the first pass. A mask or scribble is the object's `<|mem|>` there. Raises
-    PromptError or RequestError before any work, and PromptError for an object that is not found (see
+    PromptError or RequestError before any work, and SessionError for an object that is not found (see
     `Unseen`).
     """
     if not prompts:

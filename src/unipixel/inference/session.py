@@ -67,12 +67,13 @@ class Exchange:
 @dataclass(frozen=True)
 class Question:
     """A question to a session, ready to be answered alone or together with others. `pointers`: what it points
-    at, by the id that the object will have."""
+    at, by the id that the object will have; `name`: what those objects are called."""
 
     session: Session
     text: str
     request: Request
     pointers: Mapping[int, Prompt]
+    name: str | None = None
 
 
 class Session:
@@ -131,9 +132,10 @@ class Session:
     ) -> SessionObject:
         """Point at an object; it gets masks and enters the memory.
 
-        prompts: on one frame: clicks with or without a box, a scribble (clicks along it), or a mask, which is
-        taken as it is. by: see `By`; the language model takes one click, box, mask or scribble. follow: False
-        gives masks on the prompted frame alone (by="decoder"), to be followed later with `track`.
+        prompts: clicks with or without a box, a scribble (clicks along it), or a mask, which is taken as it
+        is; on one frame, or on several. by: see `By`; the language model takes one click, box, mask or
+        scribble. follow: False gives masks on the prompted frame alone (by="decoder"), to be followed later
+        with `track`.
 
         Raises PromptError before any work; an interruption leaves the object with the masks found so far.
         """
@@ -144,12 +146,8 @@ class Session:
             return self._refer_by_language(given, name)
         if by != "decoder":
             raise RequestError(f"by is {by!r}; expected 'decoder' or 'language'")
-        pointing = Pointing(given)
-        if not pointing.says_where:
-            raise PromptError(
-                "negative clicks alone say where the object is not; add a positive click or a box"
-            )
-        known = self._add(SessionObject(self.next_id, "pointed", name, (pointing,)))
+        known = SessionObject(self.next_id, "pointed", name)
+        known = self._add(replace(known, pointings=self._pointings(known, given)))
         self._find([known.id], follow)
         return self[known.id]
 
@@ -171,17 +169,13 @@ class Session:
         given = as_sequence(prompts)
         for prompt in given:
             prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
-        pointing = Pointing(given, self._corrected(known, given[0].frame))
-        if pointing.corrects is None and pointing.frame not in known.frames and not pointing.says_where:
-            raise PromptError(
-                f"object {known.label} has no mask on frame {pointing.frame} that negative clicks alone "
-                "could correct; add a positive click or a box"
-            )
         earlier = known.pointings
         if not known.can_be_followed and known.pointer is not None:
             earlier = (Pointing((known.pointer,)),)
+        known = replace(known, pointings=earlier)
         origin: Literal["said", "pointed"] = "said" if known.said is not None else "pointed"
-        self.known.put(replace(known, origin=origin, pointings=(*earlier, pointing)))
+        self._check_open()
+        self.known.put(replace(known, origin=origin, pointings=(*earlier, *self._pointings(known, given))))
         self._find([number], follow)
         return self[number]
 
@@ -281,7 +275,12 @@ class Session:
         spoken_of = self._spoken_of(text, earlier, pointers)
         pointed = {known.id: known.pointer for known in spoken_of if known.masks is None and known.pointer}
         turn, fresh = compose_question(text, {**pointed, **pointers}, self.clip)
-        memory = [RememberedObject(known.id, known.masks) for known in spoken_of if known.masks is not None]
+        asked_for = mentioned(text)  # what only earlier words mention may have been found on no frame
+        memory = [
+            RememberedObject(known.id, known.masks)
+            for known in spoken_of
+            if known.masks is not None and (known.id in asked_for or known.masks.area)
+        ]
         order = mentioned("\n".join([*_words(earlier), text]))
         memory = sorted(
             [*memory, *fresh], key=lambda one: order.index(one.id) if one.id in order else len(order)
@@ -400,6 +399,23 @@ class Session:
                 f"{self.clip.width}x{self.clip.height} with frames 0 to {self.clip.num_frames - 1}"
             )
 
+    def _pointings(self, known: SessionObject, given: Sequence[Prompt]) -> tuple[Pointing, ...]:
+        """What is pointed out now, frame by frame. PromptError where negative clicks have nothing to
+        correct."""
+        by_frame: dict[int, list[Prompt]] = {}
+        for prompt in given:
+            by_frame.setdefault(prompt.frame, []).append(prompt)
+        found = []
+        for frame, prompts in by_frame.items():
+            pointing = Pointing(tuple(prompts), self._corrected(known, frame))
+            if pointing.corrects is None and frame not in known.frames and not pointing.says_where:
+                raise PromptError(
+                    f"object {known.label} has no mask on frame {frame} that negative clicks alone could "
+                    "correct; add a positive click or a box"
+                )
+            found.append(pointing)
+        return tuple(found)
+
     def _corrected(self, known: SessionObject, frame: int) -> RLE | None:
         """The mask that clicks on a frame correct, unless the frame was prompted before: then its own prompts
         make the mask again."""
@@ -416,8 +432,8 @@ class Session:
         question = self.question(
             LOCALISE.format(label=label), given, forced_answer=assistant(f"{label} ", Segment())
         )
-        ask_together([question], remember_words=False)
-        return self.rename(number, name)
+        ask_together([replace(question, name=name)], remember_words=False)
+        return self[number]
 
     def _number(self, prompts: Sequence[Prompt] | Mapping[int, Prompt]) -> dict[int, Prompt]:
         """What a question points at, by the id that it will have."""
@@ -447,7 +463,12 @@ class Session:
         keep = set(request.keep_frames)
         for remembered in request.memory:
             visible = [frame for frame in remembered.masks if frame.rle.area]
-            if visible and not any(frame.index in shown for frame in visible):
+            if not visible:
+                raise SessionError(
+                    f"object {self[remembered.id].label} was found on no frame, so nothing can be said of "
+                    "it; correct it, or leave it out"
+                )
+            if not any(frame.index in shown for frame in visible):
                 keep.add(max(visible, key=lambda frame: frame.rle.area).index)
         return replace(request, keep_frames=tuple(sorted(keep)))
 
@@ -488,7 +509,7 @@ class Session:
             if number not in numbers:
                 self._add(self._pointed_at(number, prompt))
         for number, hidden in zip(numbers, spoken.mask_prompts, strict=True):
-            self._add(self._said(number, asked.pointers.get(number), hidden.float().cpu().numpy()))
+            self._add(self._said(number, asked, hidden.float().cpu().numpy()))
         if words:
             self.exchanges = (*self.exchanges, Exchange(asked.text, text or "…"))
         if numbers:
@@ -502,11 +523,11 @@ class Session:
             finish_reason=spoken.finish,
         )
 
-    def _said(self, number: int, prompt: Prompt | None, hidden: NDArray[np.float32]) -> SessionObject:
+    def _said(self, number: int, asked: Question, hidden: NDArray[np.float32]) -> SessionObject:
         """An object that an answer asked a mask for; it may have been pointed at, now or before."""
-        before = self.known.get(number)
+        prompt, before = asked.pointers.get(number), self.known.get(number)
         pointer = prompt if isinstance(prompt, Point | Box) else before.pointer if before else None
-        name = before.name if before else None
+        name = asked.name if number in asked.pointers else before.name if before else None
         return SessionObject(number, "said", name, pointer=pointer, said=hidden)
 
     def _pointed_at(self, number: int, prompt: Prompt) -> SessionObject:
@@ -525,8 +546,12 @@ class Session:
 
 class AnswerStream:
     """An answer that is read while it is written: iterating gives pieces of its text, `response` the whole
-    with its masks. Where a mask is asked for, the pieces hold nothing; the response's text shows `[id]`
-    there."""
+    with its masks, once its objects have been followed.
+
+    Together the pieces are the response's text, but for white space at its end. An exception is an answer
+    that first leaves an object without a number and then writes that number for another: then the pieces end
+    before it.
+    """
 
     def __init__(self, question: Question) -> None:
         self._question = question
@@ -549,12 +574,12 @@ class AnswerStream:
         answering = Answering(session.model, session.processor, [Asked(request, session.encoded)])
         shown = ""
         for _ in answering.write():
-            written = session.processor.so_far(answering.token_ids(0), request.decoding.stop)
-            if len(written) > len(shown):
+            written = session.processor.so_far(answering.questions[0], answering.token_ids(0))
+            if written.startswith(shown) and written != shown:
                 yield written[len(shown) :]
                 shown = written
-        written = session.processor.so_far(answering.token_ids(0), request.decoding.stop, hold=False)
-        if len(written) > len(shown):
+        written, _ = session.processor.words(answering.questions[0], answering.token_ids(0))
+        if written.startswith(shown) and written != shown:
             yield written[len(shown) :]
         self._response = session._take(self._question, answering.questions[0], answering.spoken()[0], True)
 

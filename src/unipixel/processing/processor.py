@@ -27,6 +27,9 @@ from unipixel.processing.vision import language_size, language_view
 NUMBER_BEFORE = re.compile(r"\[([0-9]{1,9})\]\s*$")
 """The number that names the object of the `<|seg|>` behind it, as in `[3] <|seg|>`."""
 
+UNFINISHED_NUMBER = re.compile(r"\s*(\[[0-9]{0,9}\]?)?\s*$")
+"""The end of a text that may go on to be the number of an object."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -165,14 +168,16 @@ class Processor:
             finish_reason=finish,
         )
 
-    def so_far(self, answer_ids: Sequence[int], stop: Sequence[str], hold: bool = True) -> str:
-        """The text of an answer that is still being written. `hold` keeps back what may yet change: half a
-        letter, and the beginning of a text at which the answer would end."""
-        written = _cut(self.tokenizer.decode(answer_ids).lstrip(), stop)
-        if not hold:
-            return written
-        begun = [n for words in stop for n in range(1, len(words)) if written.endswith(words[:n])]
-        return written[: len(written) - max(begun, default=0)].rstrip("\ufffd")
+    def so_far(self, prepared: PreparedQuestion, answer_ids: Sequence[int]) -> str:
+        """The text of an answer that is still being written, without what may yet change: half a letter, the
+        beginning of a text at which the answer would end, a number that may turn out to name an object."""
+        request = prepared.request
+        pieces = [self.tokenizer.decode(piece) for piece in self._split_at_seg(answer_ids)]
+        last, stop = _cut(pieces[-1], request.decoding.stop), request.decoding.stop
+        begun = [n for words in stop for n in range(1, len(words)) if last.endswith(words[:n])]
+        last = last[: len(last) - max(begun, default=0)].rstrip("\ufffd")
+        pieces[-1] = UNFINISHED_NUMBER.sub("", last)
+        return _strip(*_name_objects(pieces, request.answer_prefix, request.taken_ids))[0]
 
     def words(self, prepared: PreparedQuestion, answer_ids: Sequence[int]) -> tuple[str, list[Mention]]:
         """An answer's text, and for each of its `<|seg|>` which characters name the object."""
