@@ -1,7 +1,8 @@
 """`unipixel ask` on real files: what it prints, what it writes, and in which order prompts are numbered."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,10 +17,12 @@ from unipixel.cli.result import printable
 from unipixel.core.conversation import Refer
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.media import Clip
-from unipixel.core.prompts import Box, Point
+from unipixel.core.prompts import Box, Point, Prompt
+from unipixel.core.question import ask_about
 from unipixel.core.request import Decoding, Request
 from unipixel.core.response import Mention, Response, SegmentedObject
 from unipixel.model.config import Licences
+from unipixel.model.sam2 import MaskTracker
 from unipixel.output.export import read_masks_json
 
 QUESTION = "Please segment the red disc."
@@ -36,10 +39,14 @@ class Pretender:
     device = torch.device("cpu")
     config = SimpleNamespace(licences=Licences(weights="W-1.0", base="B-2.0"))
 
-    def answer(self, requests: Sequence[Request]) -> list[Response]:
-        self.asked.extend(requests)
-        self.before()
-        return [self._respond(request.clip) for request in requests]
+    @contextmanager
+    def session(self, clip: Clip, *, num_frames: int | None, **_: object) -> Iterator[SimpleNamespace]:
+        def ask(text: str, prompts: Sequence[Prompt], *, decoding: Decoding) -> Response:
+            self.asked.append(ask_about(clip, text, prompts, num_frames=num_frames, decoding=decoding))
+            self.before()
+            return self._respond(clip)
+
+        yield SimpleNamespace(ask=ask)
 
     def _respond(self, clip: Clip) -> Response:
         objects = tuple(SegmentedObject(number, track(clip, number)) for number in self.ids)
@@ -244,3 +251,35 @@ def test_failure_while_writing_leaves_nothing(
     with pytest.raises(OSError, match="No space"):
         run("ask", media.picture, QUESTION, "-o", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+# Interruption --------------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_answer_gives_what_it_has(
+    run, media, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, calls = MaskTracker.step, list[int]()
+
+    def interrupted(*given: object, **options: object) -> object:
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return step(*given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MaskTracker, "step", interrupted)
+    out = tmp_path / "out"
+    done = run("ask", media.video, QUESTION, "-o", out, "--json")
+    assert done.code == 130
+    assert "interrupted; these are the masks found so far" in done.err
+    document = json.loads(done.out)
+    assert document["finish_reason"] == "interrupted"
+    assert [frame["index"] for frame in document["objects"][0]["frames"]] == [0, 1, 2]
+    assert (out / "masks.json").is_file()
+
+
+def test_a_required_mask_and_a_stop_text(run, media) -> None:
+    plain = run("ask", media.picture, "What is this?", "--stop", "is", "--json")
+    assert "is" not in json.loads(plain.out)["text"]
+    masked = run("ask", media.picture, "What is this?", "--require-mask", "--max-new-tokens", "1", "--json")
+    assert len(json.loads(masked.out)["objects"]) == 1

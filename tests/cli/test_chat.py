@@ -424,9 +424,8 @@ def test_on_a_terminal(terminal: Terminal) -> None:
     written = terminal.wait_for("> ")
     assert "It is" in written
     assert "following: 6 of 6" in written
-    last = written.split("\x1b[K")[-1].splitlines()
-    assert last[0] == "It is [0]."
-    assert last[1].startswith("[0]: on ")
+    assert "It is [0]." in written
+    assert written.split("\x1b[K")[-1].startswith("[0]: on ")
     terminal.type("half a quest")
     terminal.wait_for("quest")
     time.sleep(0.5)  # a signal that comes before the program waits for a key is noticed with the next key

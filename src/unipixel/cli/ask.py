@@ -15,12 +15,13 @@ from typer.core import TyperCommand
 from unipixel.cli.folder import output_folder
 from unipixel.cli.prompts import FORMS, parse_prompt
 from unipixel.cli.result import describe, masks_of, note_written, printable, write_result
-from unipixel.cli.terminal import introduce, manners
+from unipixel.cli.terminal import INTERRUPTED, ProgressLine, introduce, manners, note
 
 if TYPE_CHECKING:
     from unipixel.core.masks import MaskTrack
     from unipixel.core.media import Clip
     from unipixel.core.prompts import Prompt
+    from unipixel.core.request import Request
     from unipixel.core.response import Response
     from unipixel.predictor import Predictor
 
@@ -68,6 +69,12 @@ def ask(
     temperature: Annotated[float, typer.Option(help="0 takes the likeliest word, above 0 draws.")] = 0.0,
     top_p: Annotated[float, typer.Option(help="Draw only from the likeliest words of this total.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the drawing.")] = 0,
+    stop: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="End the answer where this text begins.")
+    ] = None,
+    require_mask: Annotated[
+        bool, typer.Option("--require-mask", help="The answer holds at least one mask.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -88,7 +95,7 @@ def ask(
         from unipixel.core.sampling import check_kept
         from unipixel.hub import find_checkpoint
 
-        decoding = Decoding(max_new_tokens, temperature, top_p, seed)
+        decoding = Decoding(max_new_tokens, temperature, top_p, seed, stop or (), require_mask)
         prompts = _in_order(ctx.meta[ORDER], given)
         # Everything that can be checked without the model is checked here, before torch is imported.
         request = ask_about(Clip.open(media), text, prompts, num_frames=frames, decoding=decoding)
@@ -98,12 +105,31 @@ def ask(
         checkpoint = find_checkpoint(model)
         with output_folder(output, overwrite=overwrite) if output else nullcontext() as folder:
             opened = _open(checkpoint, model, device, dtype)
-            response = opened.answer([request])[0]
+            response = _answer(opened, request, text, prompts)
             if folder is not None:
                 write_result(folder, request.clip, _tracks(response), _names(response))
         typer.echo(_as_json(request.clip, response, model) if as_json else _as_text(request.clip, response))
         if output is not None:
             note_written(output)
+        if response.finish_reason == "interrupted":
+            note("interrupted; these are the masks found so far")
+            raise typer.Exit(INTERRUPTED)
+
+
+def _answer(opened: Predictor, request: Request, text: str, prompts: Sequence[Prompt]) -> Response:
+    """The answer, or what there is of it when it is interrupted."""
+    from unipixel.inference.session import AnswerInterrupted
+
+    with (
+        ProgressLine() as line,
+        opened.session(
+            request.clip, num_frames=request.num_frames, keep_bytes=0, on_progress=line.show
+        ) as session,
+    ):
+        try:
+            return session.ask(text, prompts, decoding=request.decoding)
+        except AnswerInterrupted as stop:
+            return stop.response
 
 
 def _in_order(kinds: Sequence[str], given: dict[str, list[str]]) -> list[Prompt]:

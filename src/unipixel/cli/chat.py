@@ -13,7 +13,7 @@ import typer
 
 from unipixel.cli.conversation import Conversation
 from unipixel.cli.result import printable
-from unipixel.cli.terminal import introduce, manners, note
+from unipixel.cli.terminal import ProgressLine, introduce, manners, note
 from unipixel.errors import RequestError
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from unipixel.core.progress import Progress
     from unipixel.inference.session import Session
     from unipixel.predictor import Predictor
-
-START_OF_LINE = "\r\x1b[K"
-"""Goes back to the beginning of a terminal's line and wipes it."""
 
 
 def chat(
@@ -112,9 +109,9 @@ class Screen:
 
     def __init__(self) -> None:
         self._writes = sys.stdout.isatty()
-        self._watched = sys.stderr.isatty()
+        self._progress = ProgressLine()
         self._line = ""  # the answer so far, as it stands on the terminal
-        self._drawn = False  # whether progress stands on the terminal, in the place of the line
+        self._below = False  # whether the cursor stands below it
 
     def write(self, piece: str) -> None:
         """A piece of an answer."""
@@ -123,16 +120,19 @@ class Screen:
             typer.echo(printable(piece), nl=False)
 
     def show(self, progress: Progress) -> None:
-        """How far the work is, in the terminal's last line."""
-        if self._watched:
-            self._line, self._drawn = "", True
-            typer.echo(f"{START_OF_LINE}{progress}", nl=False, err=True)
+        """How far the work is, below the answer."""
+        self._end_line()
+        self._progress.show(progress)
 
     def end(self, text: str = "") -> None:
-        """The work is over and this is its whole answer: what of it is not on the terminal yet is written."""
-        if self._drawn:
-            typer.echo(START_OF_LINE, nl=False, err=True)
-        if text:
-            again = START_OF_LINE if self._line else ""
-            typer.echo("" if text == self._line else f"{again}{printable(text)}")
-        self._line, self._drawn = "", False
+        """The work is over, and this is its whole answer: it is written unless it stands there already."""
+        self._progress.clear()
+        self._end_line()
+        if text and text != self._line:
+            typer.echo(printable(text))
+        self._line, self._below = "", False
+
+    def _end_line(self) -> None:
+        if self._line and not self._below:
+            typer.echo()
+        self._below = True

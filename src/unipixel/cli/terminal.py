@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,11 @@ import typer
 from unipixel.errors import UniPixelError
 
 if TYPE_CHECKING:
+    from unipixel.core.progress import Progress
     from unipixel.predictor import Predictor
 
+START_OF_LINE = "\r\x1b[K"
+"""Goes back to the beginning of a terminal's line and wipes it."""
 USER_ERROR = 2
 INTERRUPTED = 130
 
@@ -41,6 +45,32 @@ def manners() -> Iterator[None]:
 
 def _show_warning(message: Warning | str, *_where: Any, **_options: Any) -> None:
     note(f"warning: {message}")
+
+
+class ProgressLine:
+    """How far the work is and how long it will take, in the last line of stderr if that is a terminal."""
+
+    def __init__(self) -> None:
+        self.drawn = False
+        self._watched = sys.stderr.isatty()
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def show(self, progress: Progress) -> None:
+        """Write it anew."""
+        if self._watched:
+            self.drawn = True
+            typer.echo(f"{START_OF_LINE}{progress}", nl=False, err=True)
+
+    def clear(self) -> None:
+        """Wipe the line."""
+        if self.drawn:
+            typer.echo(START_OF_LINE, nl=False, err=True)
+        self.drawn = False
 
 
 def introduce(opened: Predictor, model: str) -> None:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from unipixel.core.masks import MaskTrack
 
-FinishReason: TypeAlias = Literal["stop", "length", "forced"]
+FinishReason: TypeAlias = Literal["stop", "length", "forced", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Response:
     `text` is for people: where the model emitted `<|seg|>` it shows the object's number (`[0]`), and
     `mentions` says which characters those are. `raw_text` keeps the tokens. `frames_seen` are the clip's
     frames that the language model saw. `finish_reason`: "stop" (the answer ended), "length" (cut at the
-    limit) or "forced" (the answer was given).
+    limit), "forced" (the answer was given) or "interrupted" (while its objects were followed: it has the
+    masks found until then).
     """
 
     text: str

@@ -236,7 +236,8 @@ class Session:
         and answers stand before this one, as text. Each mask in the answer becomes an object: under the id
         of what you pointed at, if the answer names that, else under a new one.
 
-        Raises PromptError, RequestError or SessionError before any work.
+        Raises PromptError, RequestError or SessionError before any work, and AnswerInterrupted (a
+        KeyboardInterrupt) with the masks found so far.
         """
         question = self.question(
             text, prompts, follow_up=follow_up, decoding=decoding, answer_prefix=answer_prefix
@@ -512,16 +513,21 @@ class Session:
             self._add(self._said(number, asked, hidden.float().cpu().numpy()))
         if words:
             self.exchanges = (*self.exchanges, Exchange(asked.text, text or "…"))
-        if numbers:
-            self._find(numbers, follow=True)
-        return Response(
+        response = Response(
             text=text,
-            objects=tuple(self._segmented(number) for number in numbers),
+            objects=(),
             mentions=tuple(mentions),
             raw_text=self.processor.tokenizer.decode(spoken.token_ids, keep_control=True),
             frames_seen=prepared.shown.frames,
             finish_reason=spoken.finish,
         )
+        try:
+            if numbers:
+                self._find(numbers, follow=True)
+        except KeyboardInterrupt as stop:
+            partly = replace(response, objects=self._segmented(numbers), finish_reason="interrupted")
+            raise AnswerInterrupted(partly) from stop
+        return replace(response, objects=self._segmented(numbers))
 
     def _said(self, number: int, asked: Question, hidden: NDArray[np.float32]) -> SessionObject:
         """An object that an answer asked a mask for; it may have been pointed at, now or before."""
@@ -538,10 +544,20 @@ class Session:
         mask = FrameMask(region.frame, RLE.from_mask(region.mask), 1.0, True)
         return SessionObject(number, "pointed", pointings=(Pointing((prompt,)),), masks=MaskTrack((mask,)))
 
-    def _segmented(self, number: int) -> SegmentedObject:
-        known = self[number]
-        assert known.masks is not None, f"object {known.label} was followed and has no masks"
-        return SegmentedObject(number, known.masks, known.name)
+    def _segmented(self, numbers: Sequence[int]) -> tuple[SegmentedObject, ...]:
+        """Those of the objects that have masks, which are all unless they were not followed yet."""
+        objects = [self[number] for number in numbers]
+        return tuple(
+            SegmentedObject(known.id, known.masks, known.name) for known in objects if known.masks is not None
+        )
+
+
+class AnswerInterrupted(KeyboardInterrupt):
+    """A KeyboardInterrupt while the objects of an answer were followed; `response` has what was found."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("the answer was interrupted while its objects were followed")
+        self.response = response
 
 
 class AnswerStream:
