@@ -10,30 +10,19 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from common import counted, make_model, random_clip
 from numpy.typing import NDArray
 from torch import Tensor
 
 from unipixel.core.media import Clip
-from unipixel.model.checkpoint import build_model
-from unipixel.model.presets import published_config
-from unipixel.model.sam2 import FrameFeatures, Sam2, Sam2Config
-from unipixel.model.unipixel import UniPixel
 from unipixel.inference.tracking import track
+from unipixel.model.sam2 import Sam2Config
+from unipixel.model.unipixel import UniPixel
 
-SMALL_TEXT = {
-    "hidden_size": 64,
-    "intermediate_size": 64,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 4,
-}
-SMALL_VISION = {"hidden_size": 32, "intermediate_size": 32, "depth": 1, "num_heads": 2, "out_hidden_size": 64}
-"""The language side does not run here; it only has to exist."""
 HEADER = """\
 | objects | ours, s | frames encoded | published order, s | frames encoded | ratio | pixels that differ |
 |---|---|---|---|---|---|---|"""
@@ -48,44 +37,13 @@ class Measured:
     masks: NDArray[np.bool_]
 
 
-def make_model(sam2: Sam2Config) -> UniPixel:
-    """Random weights around a mask decoder of the given sizes."""
-    config = published_config("3b")
-    content = dict(config.backbone_config)
-    content["text_config"] = {
-        **content["text_config"],
-        **SMALL_TEXT,
-        "rope_scaling": {"rope_type": "default", "mrope_section": [2, 3, 3]},
-        "num_key_value_heads": 2,
-    }
-    content["vision_config"] = {**content["vision_config"], **SMALL_VISION, "fullatt_block_indexes": [0]}
-    return build_model(replace(config, backbone_config=content, sam2=sam2)).eval()
-
-
-@contextmanager
-def counted(sam2: Sam2) -> Iterator[list[int]]:
-    """The number of frames in each call of the image encoder."""
-    calls: list[int] = []
-    encode = sam2.encode
-
-    def counting(frames: Tensor) -> FrameFeatures:
-        calls.append(len(frames))
-        return encode(frames)
-
-    sam2.encode = counting  # type: ignore[method-assign]
-    try:
-        yield calls
-    finally:
-        sam2.encode = encode  # type: ignore[method-assign]
-
-
 def measure(model: UniPixel, clip: Clip, groups: tuple[Tensor, ...]) -> Measured:
     """Track each group of objects (hidden tokens [n, h, c]) through the whole clip, group after group."""
-    with counted(model.sam2) as calls, torch.inference_mode():
+    with counted(model) as counts, torch.inference_mode():
         start = time.perf_counter()
         tracks = [found for group in groups for found in track(model, clip, group)]
         seconds = time.perf_counter() - start
-    return Measured(seconds, sum(calls), np.stack([found.to_array() for found in tracks]))
+    return Measured(seconds, counts.frames, np.stack([found.to_array() for found in tracks]))
 
 
 def arguments() -> argparse.Namespace:
@@ -103,8 +61,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     model = make_model(Sam2Config.preset(given.preset, image_size=given.side))
-    shape = (given.frames, given.side, given.side, 3)
-    clip = Clip.open(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    clip = random_clip(given.frames, given.side)
     width = model.config.sam2.d_model
     measure(model, Clip.open(clip.read([0, 0])), (torch.randn(1, 2, width),))  # warm up
 

@@ -1,15 +1,53 @@
 """The benchmarks run and print their tables; what they measure is for quiet machines."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+SMALL = ("--layers", "2", "--width", "128", "--repeats", "1")
+
+
+def run(name: str, *options: str) -> tuple[list[list[str]], str]:
+    """The cells of the table that a benchmark prints, without its head, and everything it prints."""
+    command = [sys.executable, f"benchmarks/{name}", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[1:]], done.stdout
+
+
+def numbers(rows: list[list[str]], *columns: int) -> list[list[int]]:
+    return [[int(row[column]) for column in columns] for row in rows]
 
 
 def test_objects_encodes_each_frame_once_and_gives_the_same_masks() -> None:
-    command = [sys.executable, "benchmarks/objects.py", "--frames", "2", "--objects", "1,3", "--side", "64"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
-    rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("| ")][1:]
-    assert [[int(row[i]) for i in (0, 2, 4)] for row in rows] == [[1, 2, 2], [3, 2, 6]]
+    rows, _ = run("objects.py", "--frames", "2", "--objects", "1,3", "--side", "64")
+    assert numbers(rows, 0, 2, 4) == [[1, 2, 2], [3, 2, 6]]
     assert all(float(row[6]) < 1e-3 for row in rows), "pixels that differ"
+
+
+def test_a_second_question_costs_its_own_text_alone_and_gives_the_same_answer() -> None:
+    rows, printed = run("session.py", "--frames", "3", "--tokens", "4", "--side", "64", *SMALL)
+    first, second, anew, whole = numbers(rows, 2, 3, 4, 5)
+    frames, patches, tokens, own = second
+    assert (frames, patches, tokens) == (0, 0, own)
+    assert first[0] == 3 and first[1] > 0 and first[2] > first[3], "the first question reads the clip"
+    assert anew == whole == [0, first[1], first[2] - first[3] + own, own]
+    assert re.findall(r"same text: (\w+)", printed) == ["yes", "yes"]
+    differences = [float(found) for found in re.findall(r"difference of logits: (\S+)", printed)]
+    assert len(differences) == 2 and max(differences) < 1e-4
+
+
+def test_the_tracker_remembers_no_more_of_a_longer_clip() -> None:
+    rows, printed = run("length.py", "--frames", "60", "--objects", "2", "--side", "64")
+    frames, states = zip(*numbers(rows, 0, 1), strict=True)
+    assert frames == (20, 40, 60)
+    assert len(set(states)) == 1 and states[0] > 0
+    assert "kB a frame" in printed and "frames encoded: 60\n" in printed
+
+
+def test_questions_asked_together_share_the_passes_of_the_language_model() -> None:
+    rows, _ = run("batch.py", "--questions", "3", "--tokens", "4", *SMALL)
+    # alone: 3 questions of a pass each and 3 more for its answer; reading a clip is a pass, too
+    assert numbers(rows, 2, 4, 6) == [[3 * (1 + 4), 3 + 4, 0], [3 * 4, 4, 0]]

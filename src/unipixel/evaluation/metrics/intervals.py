@@ -120,6 +120,23 @@ def bootstrap_ratio_difference(
     )
 
 
+def bootstrap_score(
+    columns: Sequence[ArrayLike],
+    score: Score,
+    groups: Sequence[object] | None = None,
+    how: Bootstrap | None = None,
+) -> Interval:
+    """Any score that depends on sums alone, and its interval.
+
+    Args:
+        columns: what is summed: some columns of finite numbers [N].
+        score: from sums [columns, draws] to one number per draw; nan leaves a draw out.
+        groups: as for `bootstrap_mean`.
+        how: how to draw.
+    """
+    return _interval([_numbers(column) for column in columns], groups, how, score)
+
+
 def _interval(
     columns: list[Numbers], groups: Sequence[object] | None, how: Bootstrap | None, score: Score
 ) -> Interval:
