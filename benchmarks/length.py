@@ -12,14 +12,10 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -28,10 +24,8 @@ from numpy.typing import NDArray
 
 from unipixel import Point, load
 from unipixel.core.writing import write_video
-from unipixel.inference import session as sessions
 from unipixel.inference.frames import FRAMES_AT_ONCE
 from unipixel.inference.session import Session
-from unipixel.inference.tracking import Track
 
 WARM = 100
 """From this frame on memory is compared: before, it grows to what the work takes."""
@@ -75,20 +69,6 @@ def paint(frame: int, side: int) -> NDArray[np.uint8]:
     return picture
 
 
-@contextmanager
-def watched_track() -> Iterator[list[Track]]:
-    """The trackers that sessions begin while it is open."""
-    begun: list[Track] = []
-
-    class Watched(Track):
-        def __init__(self, *given: Any) -> None:
-            super().__init__(*given)
-            begun.append(self)
-
-    with patch.object(sessions, "Track", Watched):
-        yield begun
-
-
 def point_out(session: Session, objects: int, side: int) -> None:
     """Click on discs of the first frame (on the first ones again if there are more objects)."""
     for number in range(objects):
@@ -100,12 +80,11 @@ def follow(session: Session) -> list[Sample]:
     """Follow all objects through the clip; one sample for each frame."""
     samples = []
     emitted = 0
-    with watched_track() as begun:
-        start = time.perf_counter()
-        for _, found in session.track():
-            emitted += sum(len(mask.rle.counts) for mask in found.values())
-            seconds = time.perf_counter() - start
-            samples.append(Sample(seconds, begun[0].nbytes, resident_bytes(), emitted))
+    start = time.perf_counter()
+    for _, found in session.track():
+        emitted += sum(len(mask.rle.counts) for mask in found.values())
+        seconds, busy = time.perf_counter() - start, time.process_time()
+        samples.append(Sample(seconds, busy, session.tracking_nbytes, resident_bytes(), emitted))
     return samples
 
 

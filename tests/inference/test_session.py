@@ -619,3 +619,13 @@ def test_inputs_of_a_session_are_what_training_reads(model: Predictor, open_sess
     assert len(whole.prompts) == 1
     region = whole.regions[0]
     assert region is not None and region.shape[1] == 1
+
+
+def test_what_is_followed_takes_the_same_memory_at_any_length(open_session: Open) -> None:
+    session, sizes = open_session(60), []
+    session.refer(Point(20, 20), follow=False)
+    session.refer(Point(30, 30), follow=False)
+    for _ in session.track():
+        sizes.append(session.tracking_nbytes)
+    assert sizes[20] == sizes[-1] > sizes[0]
+    assert session.tracking_nbytes == 0

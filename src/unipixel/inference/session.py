@@ -105,6 +105,7 @@ class Session:
         self.known = KnownObjects()
         self._encoded: EncodedClip | None = EncodedClip(model, processor, clip, keep_bytes)
         self._on_progress = on_progress
+        self._tracks: list[Track] = []
 
     # Objects ---------------------------------------------------------------------------------------------
 
@@ -315,6 +316,11 @@ class Session:
         """Bytes of what has been computed of the clip and is kept."""
         return 0 if self._encoded is None else self._encoded.nbytes
 
+    @property
+    def tracking_nbytes(self) -> int:
+        """Bytes that are remembered of the objects which are being followed now."""
+        return sum(track.nbytes for track in self._tracks)
+
     def restore(self, objects: Sequence[SessionObject], exchanges: Sequence[Exchange], next_id: int) -> None:
         """Take the state of another session on the same clip. Raises SessionError or PromptError for what
         does not fit the clip or each other."""
@@ -492,12 +498,14 @@ class Session:
         track = Track(self.model, self.encoded.frames, [followed for _, followed in batches])
         kept: dict[int, dict[int, FrameMask]] = {number: {} for number in numbers}
         steps = _by_id(track, objects, [places for places, _ in batches])
+        self._tracks.append(track)
         try:
             for index, found in watched(steps, what, len(track), self._on_progress):
                 for number, mask in found.items():
                     kept[number][index] = mask
                 yield index, found
         finally:
+            self._tracks.remove(track)
             for number, masks in kept.items():
                 if number in self.known:
                     self.known.put(self[number].with_masks(masks))
