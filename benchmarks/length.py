@@ -83,8 +83,8 @@ def follow(session: Session) -> list[Sample]:
     start = time.perf_counter()
     for _, found in session.track():
         emitted += sum(len(mask.rle.counts) for mask in found.values())
-        seconds, busy = time.perf_counter() - start, time.process_time()
-        samples.append(Sample(seconds, busy, session.tracking_nbytes, resident_bytes(), emitted))
+        seconds = time.perf_counter() - start
+        samples.append(Sample(seconds, session.tracking_nbytes, resident_bytes(), emitted))
     return samples
 
 
