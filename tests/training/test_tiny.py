@@ -16,7 +16,7 @@ from unipixel.training import tiny
 from unipixel.training.examples import make_example
 from unipixel.training.language_phase import JointPhase, LanguagePhase
 from unipixel.training.loop import Schedule, StepResult, TrainingError, train
-from unipixel.training.mask_phase import MaskPhase, draw_box, draw_click, objects_of
+from unipixel.training.mask_phase import MaskPhase, objects_of
 from unipixel.training.questions import QuestionPlan, draw_questions
 from unipixel.training.scenes import BatchPlan, draw_batch
 
@@ -42,7 +42,7 @@ def test_batches_are_the_same_whenever_they_are_drawn(workshop: tiny.Workshop) -
     assert asked.names == same.names
 
 
-@pytest.mark.parametrize("kind", ["name", "absent", "point", "box", "mask"])
+@pytest.mark.parametrize("kind", ["name", "absent", "point", "box", "mask", "correction"])
 def test_a_mask_step_reaches_the_decoder_and_its_encoder(workshop: tiny.Workshop, kind: str) -> None:
     phase = MaskPhase(workshop.model.sam2, workshop.table, workshop.attributes, SMALL, (kind,))
     workshop.model.zero_grad()
@@ -54,24 +54,23 @@ def test_a_mask_step_reaches_the_decoder_and_its_encoder(workshop: tiny.Workshop
     assert gradient(workshop.model.sam2.memory_attention) > 0, "the second frame reads the memory"
 
 
+def test_a_frozen_encoder_is_neither_trained_nor_reached(workshop: tiny.Workshop) -> None:
+    sam2 = workshop.model.sam2
+    phase = MaskPhase(sam2, workshop.table, workshop.attributes, SMALL, ("point",), trains_encoder=False)
+    frozen = set(sam2.image_encoder.parameters())
+    assert not frozen & set(phase.parameters())
+    assert set(sam2.sam_mask_decoder.transformer.parameters()) <= set(phase.parameters())
+    workshop.model.zero_grad()
+    phase.step(draw_batch(SMALL, 0), np.random.default_rng(0)).loss.backward()
+    assert gradient(sam2.image_encoder) == 0 and gradient(sam2.sam_mask_decoder) > 0
+
+
 def test_objects_include_one_that_is_absent() -> None:
     batch = draw_batch(SMALL, 0)
     objects = objects_of(batch, np.random.default_rng(0), absent=True)
     assert len(objects.names) == 2 * 3 + 2
     for scene, name, mask in zip(objects.scene[-2:], objects.names[-2:], objects.masks[-2:], strict=True):
         assert name not in batch.names[scene] and not mask.any()
-
-
-def test_clicks_and_boxes_are_drawn_on_the_object() -> None:
-    mask = np.zeros((32, 32), dtype=bool)
-    mask[4:10, 20:30] = True
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        (((x, y),), labels) = draw_click(mask, rng)
-        assert mask[int(y), int(x)] and labels == [1]
-        corners, labels = draw_box(mask, rng)
-        assert np.abs(corners - [[20, 4], [29, 9]]).max() <= 0.9 and labels == [2, 3]
-    assert draw_click(mask & False, rng)[1] == [-1] and draw_box(mask & False, rng)[1] == [-1, -1]
 
 
 def test_language_and_joint_steps_reach_what_they_train(workshop: tiny.Workshop) -> None:
@@ -84,7 +83,8 @@ def test_language_and_joint_steps_reach_what_they_train(workshop: tiny.Workshop)
     assert gradient(workshop.model.object_prompt) > 0 and gradient(workshop.model.backbone) > 0
     assert gradient(workshop.model.sam2) == 0, "the decoder is only listened to"
     workshop.model.zero_grad()
-    JointPhase(workshop.model, workshop.processor, plan).step(batch).loss.backward()
+    pointing = MaskPhase(workshop.model.sam2, workshop.table, workshop.attributes, SMALL, ("point",))
+    JointPhase(workshop.model, workshop.processor, plan, pointing).step(batch).loss.backward()
     assert gradient(workshop.model.sam2) > 0 and gradient(workshop.model.seg_head) > 0
 
 

@@ -14,8 +14,9 @@ from unipixel.model.losses import language_loss
 from unipixel.model.sam2 import MaskPrompt
 from unipixel.model.unipixel import UniPixel
 from unipixel.processing.processor import Processor
+from unipixel.training.following import Footage, clip_loss, find, mean_iou
 from unipixel.training.loop import StepResult
-from unipixel.training.mask_phase import NameTable, clip_loss, follow, mean_iou, points_as_hidden
+from unipixel.training.mask_phase import MaskPhase, NameTable, points_as_hidden
 from unipixel.training.questions import QuestionBatch, QuestionPlan, question_batches
 
 
@@ -68,30 +69,36 @@ class LanguagePhase:
 
 @dataclass(frozen=True)
 class JointPhase:
-    """Trains everything end to end: the words reach the masks, the masks' errors reach the language model."""
+    """Trains everything end to end: the words reach the masks, the masks' errors reach the language model.
+
+    Every other step is one of `pointing`, so that the mask decoder keeps what words do not ask of it.
+    """
 
     model: UniPixel
     processor: Processor
     plan: QuestionPlan
+    pointing: MaskPhase
 
     def parameters(self) -> Iterator[nn.Parameter]:
         return self.model.parameters()
 
     def steps(self) -> Iterator[StepResult]:
         """Losses of one batch after the other."""
+        pointing = self.pointing.steps()
         for batch in question_batches(self.plan, self.processor):
             yield self.step(batch)
+            yield next(pointing)
 
     def step(self, batch: QuestionBatch) -> StepResult:
         output = self.model(batch.example.inputs)
         prompt = MaskPrompt(hidden=torch.cat(output.mask_prompts))
         features = self.model.sam2.encode(batch.frames.flatten(0, 1))
-        frames = follow(self.model.sam2, features, batch.frames.shape[1], batch.scene, prompt)
+        frames = find(self.model.sam2, Footage(features, batch.frames.shape[1], batch.scene), prompt)
         language = language_loss(output.logits, batch.example.labels)
         masks = clip_loss(frames, batch.masks)
         figures = {
             "language": language.item(),
             "mask": masks.total.item(),
-            "iou": mean_iou(frames, batch.masks),
+            "iou": mean_iou([frame.logits for frame in frames], batch.masks),
         }
         return StepResult(language + masks.total, figures)

@@ -10,34 +10,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.random import PCG64, Generator, SeedSequence
 from torch import Tensor, nn
 
+from unipixel.data.pointing import correction_click, draw_box, draw_click
 from unipixel.data.synthetic.shapes import SHAPES
 from unipixel.data.synthetic.world import COLOURS, CameraConfig, WorldConfig
-from unipixel.model.losses import MaskLoss, MaskLossWeights, mask_loss
 from unipixel.model.sam2 import (
     FrameFeatures,
     FrameMasks,
     MaskPrompt,
-    MaskTracker,
     PromptEncoder,
     Sam2,
     low_res_to_size,
 )
+from unipixel.training.following import Clicks, Footage, clip_loss, find, follow, mean_iou, start
 from unipixel.training.loop import StepResult
 from unipixel.training.scenes import BatchPlan, SceneBatch, scene_batches
 
-CLICK, TOP_LEFT, BOTTOM_RIGHT, NOTHING = 1, 2, 3, -1
-BOX_NOISE = 0.1
-HIDDEN_SHARE = 0.5
+HIDDEN_SHARE = 0.15
 """Share of clicks and boxes that reach the decoder as hidden tokens, as those of the language model do."""
+SWAP_SHARE, JOIN_SHARE = 0.25, 0.3
+"""Shares of corrections that start from the mask of another thing, or from both masks: real mistakes get rare
+early."""
+CORRECTED = ("name", "point", "point", "box")
+"""What the answers that are corrected were asked by."""
+ROUNDS = (1, 1, 2)
+"""How often they are corrected."""
+CERTAIN = 10.0
+"""Logit of a pixel of a mask that is given back as a whole."""
 ATTRIBUTE_WEIGHT = 3.0
-LOSS_SCALE = 2
-"""Masks are compared at half the side of the mask view: a quarter of the work."""
 
 
 class NameTable(nn.Module):
@@ -129,6 +133,10 @@ class Objects:
     names: list[str]
     masks: Tensor
 
+    def pick(self, chosen: Tensor) -> Objects:
+        """The objects at the indices `chosen`."""
+        return Objects(self.scene[chosen], [self.names[i] for i in chosen.tolist()], self.masks[chosen])
+
 
 def objects_of(batch: SceneBatch, rng: Generator, absent: bool) -> Objects:
     """Every thing of every scene; with `absent`, also one thing per scene that is not
@@ -150,11 +158,24 @@ def _missing_name(present: list[str], rng: Generator) -> str:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """Where objects were found, which were prompted by `prompt` on `frame`: by `clicks`, if any."""
+
+    frames: list[FrameMasks]
+    objects: Objects
+    frame: int
+    prompt: MaskPrompt
+    clicks: Clicks | None = None
+
+
+@dataclass(frozen=True)
 class MaskPhase:
     """Trains `sam2` and `table` on clips of `plan.num_frames` frames.
 
-    Each step draws one of `kinds`: "name", "absent" (names, one of them of nothing in the picture), "point",
-    "box" or "mask" (the first frame's mask is shown; only for clips).
+    Each step draws one of `kinds`. From the first frame on: "name", "absent" (names, one of them of nothing
+    in the picture). From any frame on, in both directions: "point", "box", "mask" (the true mask is shown)
+    and "correction" (an answer to a name, point or box is corrected by clicks on any frame).
+    `trains_encoder` False leaves the image encoder as it is.
     """
 
     sam2: Sam2
@@ -162,10 +183,12 @@ class MaskPhase:
     attributes: AttributeHead
     plan: BatchPlan
     kinds: tuple[str, ...]
+    trains_encoder: bool = True
 
     def parameters(self) -> Iterator[nn.Parameter]:
+        encoder = set(self.sam2.image_encoder.parameters()) if not self.trains_encoder else set()
         for part in (self.sam2, self.table, self.attributes):
-            yield from part.parameters()
+            yield from (parameter for parameter in part.parameters() if parameter not in encoder)
 
     def steps(self) -> Iterator[StepResult]:
         """Losses of one batch after the other."""
@@ -174,29 +197,102 @@ class MaskPhase:
 
     def step(self, batch: SceneBatch, rng: Generator) -> StepResult:
         kind = self.kinds[rng.integers(len(self.kinds))]
+        with torch.set_grad_enabled(self.trains_encoder):
+            features = self.sam2.encode(batch.frames.flatten(0, 1))
         objects = objects_of(batch, rng, absent=kind == "absent")
-        prompt = self.prompt(kind, objects, rng)
-        features = self.sam2.encode(batch.frames.flatten(0, 1))
-        frames = follow(self.sam2, features, batch.frames.shape[1], objects.scene, prompt)
+        footage = Footage(features, batch.frames.shape[1], objects.scene)
+        result = (self.correct if kind == "correction" else self.prompt_once)(kind, footage, objects, rng)
         attributes, right = self.attributes(features, batch)
-        masks = clip_loss(frames, objects.masks).total
-        figures = {"shapes": right, f"{kind}_iou": mean_iou(frames, objects.masks)}
-        return StepResult(masks + ATTRIBUTE_WEIGHT * attributes, figures)
+        return StepResult(result.loss + ATTRIBUTE_WEIGHT * attributes, {"shapes": right} | result.figures)
 
-    def prompt(self, kind: str, objects: Objects, rng: Generator) -> MaskPrompt:
-        first = objects.masks[:, 0]
+    def prompt_once(self, kind: str, footage: Footage, objects: Objects, rng: Generator) -> StepResult:
+        """Prompt every object once."""
+        answer = self.ask(kind, footage, objects, rng)
+        masks = answer.objects.masks
+        iou = mean_iou([frame.logits for frame in answer.frames], masks)
+        return StepResult(clip_loss(answer.frames, masks).total, {f"{kind}_iou": iou})
+
+    def ask(self, kind: str, footage: Footage, objects: Objects, rng: Generator) -> Answer:
+        """Prompt every object, where it can be seen, and follow it through its clip."""
         if kind in ("name", "absent"):
-            return MaskPrompt(hidden=self.table(objects.names))
+            prompt = MaskPrompt(hidden=self.table(objects.names))
+            return Answer(find(self.sam2, footage, prompt), objects, 0, prompt)
+        frame = int(rng.integers(footage.num_frames))
+        seen = objects.masks[:, frame].flatten(1).any(1).nonzero()[:, 0]
+        objects, footage = objects.pick(seen), footage.pick(seen)
+        truth = objects.masks[:, frame]
         if kind == "mask":
-            return MaskPrompt(mask=first[:, None].float())
+            prompt = MaskPrompt(mask=truth[:, None].float())
+            return Answer(find(self.sam2, footage, prompt, frame), objects, frame, prompt)
         draw = draw_click if kind == "point" else draw_box
-        drawn = [draw(mask.numpy(), rng) for mask in first]
-        points = torch.tensor(np.stack([points for points, _ in drawn]), dtype=torch.float32)
-        labels = torch.tensor([labels for _, labels in drawn])
+        clicks = Clicks.of([draw(mask.numpy(), rng) for mask in truth])
+        prompt = self.prompt(clicks, rng)
+        return Answer(find(self.sam2, footage, prompt, frame), objects, frame, prompt, clicks)
+
+    def prompt(self, clicks: Clicks, rng: Generator) -> MaskPrompt:
         if rng.random() < HIDDEN_SHARE:
             encoder = self.sam2.sam_prompt_encoder
-            return MaskPrompt(hidden=points_as_hidden(encoder, points, labels, self.table.num_tokens))
-        return MaskPrompt(points=points, labels=labels)
+            hidden = points_as_hidden(encoder, clicks.points, clicks.labels, self.table.num_tokens)
+            return MaskPrompt(hidden=hidden)
+        return MaskPrompt(points=clicks.points, labels=clicks.labels)
+
+    def correct(self, kind: str, footage: Footage, objects: Objects, rng: Generator) -> StepResult:
+        """Answer, then correct that on one frame by clicks; only the last correction is learned from."""
+        asked = CORRECTED[rng.integers(len(CORRECTED))]
+        with torch.no_grad():
+            answer = self.ask(asked, footage, objects, rng)
+        footage, objects = replace(footage, scene=answer.objects.scene), answer.objects
+        frame = int(rng.integers(footage.num_frames))
+        clicks = answer.clicks if frame == answer.frame else None
+        elsewhere = frame != answer.frame
+        known = [start(self.sam2, footage, answer.prompt, answer.frame)] if elsewhere else []
+        truth = objects.masks[:, frame]
+        previous = answer.frames[frame].logits
+        if elsewhere:
+            previous = _certain(previous, truth.shape[-1])
+        previous = _spoil(previous, objects.scene, elsewhere or clicks is not None, rng)
+        figures = {"wrong_iou": mean_iou([previous], truth[:, None])}
+        for left in reversed(range(ROUNDS[rng.integers(len(ROUNDS))])):
+            clicks = _click_again(clicks, previous, truth)
+            prompt = MaskPrompt(points=clicks.points, labels=clicks.labels, previous=previous[:, None])
+            with torch.set_grad_enabled(left == 0):
+                corrected = start(self.sam2, footage, prompt, frame, known)
+            previous = corrected.masks.logits
+        frames = follow(self.sam2, footage, [*known, corrected])
+        figures["corrected_iou"] = mean_iou([previous], truth[:, None])
+        return StepResult(clip_loss(frames, objects.masks).total, figures)
+
+
+def _click_again(clicks: Clicks | None, previous: Tensor, truth: Tensor) -> Clicks:
+    """The clicks so far and one more each, where the previous logits [n, S/4, S/4] are wrong."""
+    side = truth.shape[-1]
+    predicted = low_res_to_size(previous, side, side) > 0
+    more = Clicks.of([correction_click(*pair) for pair in zip(predicted.numpy(), truth.numpy(), strict=True)])
+    return more if clicks is None else clicks.and_then(more)
+
+
+def _spoil(logits: Tensor, scene: Tensor, is_told: bool, rng: Generator) -> Tensor:
+    """Sometimes the mask of another thing of the scene instead, or both. Another thing's alone could mean
+    anything, so only where it `is_told` otherwise which object is meant."""
+    other, dice = logits[_neighbours(scene)], rng.random()
+    if dice < SWAP_SHARE:
+        return other if is_told else logits
+    return torch.maximum(logits, other) if dice < SWAP_SHARE + JOIN_SHARE else logits
+
+
+def _certain(logits: Tensor, side: int) -> Tensor:
+    """Logits as a session gives them back on a frame that was not prompted yet: it keeps masks alone."""
+    masks = (low_res_to_size(logits, side, side) > 0).float()[:, None]
+    small = F.interpolate(masks, size=logits.shape[-2:], mode="bilinear", antialias=True)
+    return small[:, 0] * 2 * CERTAIN - CERTAIN
+
+
+def _neighbours(scene: Tensor) -> Tensor:
+    """For each object [n] the next one of the same scene; itself where it is alone. `scene` is sorted."""
+    following = torch.arange(1, len(scene) + 1)
+    first = torch.searchsorted(scene, scene)
+    is_last = torch.cat([scene[1:] != scene[:-1], torch.ones(1, dtype=torch.bool)])
+    return torch.where(is_last, first, following)
 
 
 def points_as_hidden(encoder: PromptEncoder, points: Tensor, labels: Tensor, num_tokens: int) -> Tensor:
@@ -205,62 +301,11 @@ def points_as_hidden(encoder: PromptEncoder, points: Tensor, labels: Tensor, num
     return encoder.encode_points(points, labels, pad=True)[:, :num_tokens]
 
 
-def follow(
-    sam2: Sam2, features: FrameFeatures, num_frames: int, scene: Tensor, prompt: MaskPrompt
-) -> list[FrameMasks]:
-    """Track objects of several clips as one batch. features: of clips of `num_frames` frames, one
-    after the other; scene [n]: in which clip each object lives."""
-    tracker = MaskTracker(sam2)
-    state = tracker.start(num_frames)
-    answers = []
-    for t in range(num_frames):
-        masks, state = tracker.step(
-            state, features.select(scene * num_frames + t), prompt if t == 0 else None, hide_absent=False
-        )
-        answers.append(masks)
-    return answers
-
-
-def clip_loss(frames: list[FrameMasks], masks: Tensor) -> MaskLoss:
-    """Mask loss of tracked objects; masks bool [n, T, S, S]."""
-    side = masks.shape[-1] // LOSS_SCALE
-    small = F.interpolate(masks.float(), size=(side, side), mode="bilinear", antialias=True) > 0.5
-    return mask_loss(frames, small.transpose(0, 1), MaskLossWeights())
-
-
-@torch.no_grad()
-def mean_iou(frames: list[FrameMasks], masks: Tensor) -> float:
-    """Mean over objects and frames that hold something."""
-    side = masks.shape[-1]
-    predicted = torch.stack([low_res_to_size(frame.logits, side, side) > 0 for frame in frames], dim=1)
-    there = masks.flatten(2).any(2)
-    intersection = (predicted & masks).flatten(2).sum(2)
-    union = (predicted | masks).flatten(2).sum(2).clamp(min=1)
-    return float((intersection / union)[there].mean())
-
-
-def draw_click(mask: np.ndarray, rng: Generator) -> tuple[np.ndarray, list[int]]:
-    """One pixel of the mask (x, y), uniformly; nothing where the mask is empty."""
-    rows, columns = mask.nonzero()
-    if not len(rows):
-        return np.zeros((1, 2)), [NOTHING]
-    pixel = rng.integers(len(rows))
-    return np.array([[columns[pixel], rows[pixel]]]), [CLICK]
-
-
-def draw_box(mask: np.ndarray, rng: Generator) -> tuple[np.ndarray, list[int]]:
-    """The mask's box, its corners moved by up to a tenth of its sides; nothing where the mask is empty."""
-    rows, columns = mask.nonzero()
-    if not len(rows):
-        return np.zeros((2, 2)), [NOTHING, NOTHING]
-    low = np.array([columns.min(), rows.min()])
-    high = np.array([columns.max(), rows.max()])
-    noise = rng.uniform(-BOX_NOISE, BOX_NOISE, (2, 2)) * (high - low)
-    return np.clip(np.stack([low, high]) + noise, 0, mask.shape[0] - 1), [TOP_LEFT, BOTTOM_RIGHT]
-
-
 WORLD = WorldConfig(enter=0.0, leave=0.06)
 """Things never come in later: frame 0 is the only one that can say what is meant."""
+
+LIVELY_WORLD = replace(WORLD, area=(0.01, 0.10), speed=(0.015, 0.12))
+"""In four frames as much happens as in twice as many: things meet and hide each other."""
 
 EASY_WORLD = replace(WORLD, area=(0.06, 0.10), camera=CameraConfig(noise=0.0, blur=0.0, flicker=0.0, pan=0.0))
 """Large things before a clean camera, to begin with."""

@@ -37,7 +37,16 @@ from unipixel.processing.processor import Processor
 from unipixel.processing.tokenizer import Tokenizer
 from unipixel.training.language_phase import JointPhase, LanguagePhase
 from unipixel.training.loop import Schedule, StepResult, train
-from unipixel.training.mask_phase import EASY_WORLD, WORLD, AttributeHead, MaskPhase, NameTable, SightPhase
+from unipixel.training.mask_phase import (
+    EASY_WORLD,
+    LIVELY_WORLD,
+    WORLD,
+    AttributeHead,
+    MaskPhase,
+    NameTable,
+    SightPhase,
+)
+from unipixel.training.places import align_places
 from unipixel.training.questions import QuestionPlan
 from unipixel.training.scenes import BatchPlan
 
@@ -48,9 +57,12 @@ SEED = 0
 PLACE_SCALE = 0.5
 """Spread of the encoder's place codes at the start; from nearly zero, shapes are learned much later."""
 VOCABULARY = 512
-STILL_KINDS = ("name", "name", "absent", "point", "box")
-CLIP_KINDS = ("name", "name", "absent", "mask")
-"""Clicks and boxes do not come through in so short a training (docs/log.md), so clips do without."""
+POINTED_SHARE = 0.2
+"""Share of questions that point at a thing instead of naming it."""
+CLICK_KINDS = ("point", "point", "box")
+STILL_KINDS = ("name", "name", "absent", "point", "box", "correction")
+POINTED_KINDS = ("mask", "point", "point", "box", "correction", "correction")
+CLIP_KINDS = ("name", "name", "absent", "mask", "point", "point", "box", "correction", "correction")
 # How Qwen's tokenizer cuts text before it merges: contractions, words, single digits, punctuation, line ends,
 # spaces.
 WORDS = (
@@ -77,12 +89,12 @@ class Budget:
     sight: Schedule = field(default_factory=lambda: Schedule(700, 2e-3, warmup=100, floor=0.5))
     small_sight: Schedule = field(default_factory=lambda: Schedule(500, 1e-3, floor=0.5))
     sharp_sight: Schedule = field(default_factory=lambda: Schedule(1000, 1.5e-3, floor=0.1))
-    names: Schedule = field(default_factory=lambda: Schedule(400, 1e-3, floor=0.6))
-    stills: Schedule = field(default_factory=lambda: Schedule(700, 8e-4, floor=0.5))
+    clicks: Schedule = field(default_factory=lambda: Schedule(400, 1e-3, floor=0.5))
+    stills: Schedule = field(default_factory=lambda: Schedule(1000, 9e-4, floor=0.5))
     pairs: Schedule = field(default_factory=lambda: Schedule(300, 6e-4, floor=0.6))
-    clips: Schedule = field(default_factory=lambda: Schedule(450, 7e-4, floor=0.3))
-    language: Schedule = field(default_factory=lambda: Schedule(600, 1.5e-3))
-    joint: Schedule = field(default_factory=lambda: Schedule(250, 3e-4))
+    clips: Schedule = field(default_factory=lambda: Schedule(750, 7e-4, floor=0.3))
+    language: Schedule = field(default_factory=lambda: Schedule(400, 1.5e-3))
+    joint: Schedule = field(default_factory=lambda: Schedule(220, 3e-4, warmup=20))
 
 
 def make_tokenizer() -> Tokenizer:
@@ -199,6 +211,7 @@ class Workshop:
         model = build_model(config)
         with torch.no_grad():
             model.sam2.image_encoder.trunk.pos_embed_window.normal_(std=PLACE_SCALE)
+        align_places(model.sam2)
         table = NameTable(config.hidden_tokens, config.sam2.d_model)
         attributes = AttributeHead(config.sam2.d_model)
         return cls(model.train(), table, attributes, Processor(config, tokenizer))
@@ -210,18 +223,21 @@ class Workshop:
         def scenes(number: int, count: int, frames: int, world: WorldConfig = WORLD) -> BatchPlan:
             return BatchPlan(count, frames, SIDE, world, first=number * 10_000_000)
 
+        pointing = MaskPhase(model.sam2, table, attributes, scenes(10, 8, 4, LIVELY_WORLD), POINTED_KINDS)
         return {
             "sight": SightPhase(model.sam2, attributes, scenes(6, 32, 1, EASY_WORLD)),
             "small_sight": SightPhase(model.sam2, attributes, scenes(7, 32, 1)),
             "sharp_sight": SightPhase(model.sam2, attributes, scenes(8, 32, 1)),
-            "names": MaskPhase(model.sam2, table, attributes, scenes(0, 16, 1), ("name",)),
+            "clicks": MaskPhase(model.sam2, table, attributes, scenes(9, 16, 1), CLICK_KINDS, False),
             "stills": MaskPhase(model.sam2, table, attributes, scenes(1, 16, 1), STILL_KINDS),
             "pairs": MaskPhase(model.sam2, table, attributes, scenes(2, 12, 2), CLIP_KINDS),
-            "clips": MaskPhase(model.sam2, table, attributes, scenes(3, 8, 4), CLIP_KINDS),
+            "clips": MaskPhase(model.sam2, table, attributes, scenes(3, 8, 4, LIVELY_WORLD), CLIP_KINDS),
             "language": LanguagePhase(
-                model, table, processor, QuestionPlan(scenes(4, 32, 1), (1, 1, 2, 4, 8))
+                model, table, processor, QuestionPlan(scenes(4, 32, 1), (1, 1, 2, 4, 8), POINTED_SHARE)
             ),
-            "joint": JointPhase(model, processor, QuestionPlan(scenes(5, 16, 1), (1, 2, 4))),
+            "joint": JointPhase(
+                model, processor, QuestionPlan(scenes(5, 16, 1), (1, 2, 4), POINTED_SHARE), pointing
+            ),
         }
 
     def state(self) -> dict[str, Any]:
