@@ -13,16 +13,33 @@ if TYPE_CHECKING:
     from unipixel.core.masks import RLE, FrameMask, MaskTrack
     from unipixel.core.media import Clip
     from unipixel.core.objects import SessionObject
-    from unipixel.core.progress import Progress
+    from unipixel.core.progress import OnProgress, Progress
     from unipixel.core.prompts import Box, Point, RegionMask, Scribble
     from unipixel.core.request import Decoding, PixelBudget, RememberedObject, Request
     from unipixel.core.response import Mention, Response, SegmentedObject
-    from unipixel.errors import UniPixelError
+    from unipixel.errors import (
+        ConfigError,
+        MediaError,
+        OutputError,
+        PromptError,
+        RequestError,
+        SessionError,
+        UniPixelError,
+        WeightsError,
+    )
     from unipixel.inference.live import LiveTracker
     from unipixel.inference.pixel_qa import PixelAnswer, PixelQaWording
-    from unipixel.inference.session import AnswerStream, Session, ask_together
+    from unipixel.inference.session import (
+        AnswerInterrupted,
+        AnswerStream,
+        Exchange,
+        Question,
+        Session,
+        ask_together,
+    )
     from unipixel.loading import load, save
     from unipixel.predictor import Predictor
+    from unipixel.serving.client import Client
 
 __version__ = "0.1.0"
 
@@ -54,34 +71,58 @@ _HOMES = {
     "LiveTracker": "inference.live",
     "PixelAnswer": "inference.pixel_qa",
     "PixelQaWording": "inference.pixel_qa",
+    "Client": "serving.client",
+    "AnswerInterrupted": "inference.session",
+    "Exchange": "inference.session",
+    "Question": "inference.session",
+    "OnProgress": "core.progress",
+    "SessionError": "errors",
+    "PromptError": "errors",
+    "MediaError": "errors",
+    "RequestError": "errors",
+    "OutputError": "errors",
+    "WeightsError": "errors",
+    "ConfigError": "errors",
     "UniPixelError": "errors",
 }
 
 __all__ = [
     "RLE",
+    "AnswerInterrupted",
     "AnswerStream",
     "Box",
+    "Client",
     "Clip",
+    "ConfigError",
     "Decoding",
+    "Exchange",
     "FrameMask",
     "LiveTracker",
     "MaskTrack",
+    "MediaError",
     "Mention",
+    "OnProgress",
+    "OutputError",
     "PixelAnswer",
     "PixelBudget",
     "PixelQaWording",
     "Point",
     "Predictor",
     "Progress",
+    "PromptError",
+    "Question",
     "RegionMask",
     "RememberedObject",
     "Request",
+    "RequestError",
     "Response",
     "Scribble",
     "SegmentedObject",
     "Session",
+    "SessionError",
     "SessionObject",
     "UniPixelError",
+    "WeightsError",
     "ask_together",
     "load",
     "save",

@@ -327,7 +327,7 @@ def test_an_answer_interrupted_while_its_objects_are_followed(
     monkeypatch.setattr(MaskTracker, "step", interrupted(MaskTracker.step, 3))
     said, notes = say(QUESTION, "/track")
     assert notes == ["interrupted; what was found so far is kept"]
-    assert said[0].startswith("It is")
+    assert "[0]" in said[0]
     assert said[1].startswith("[0]: on 2 of 6 frames")
     assert said[1].endswith("; followed on 2 so far")
     assert re.fullmatch(rf"\[0\]: {ALL_FRAMES}", said[2])
@@ -338,7 +338,9 @@ def test_an_answer_interrupted_while_it_is_written(say: Say, monkeypatch: pytest
     monkeypatch.setattr(Processor, "so_far", interrupted(Processor.so_far, 3))
     said, notes = say(QUESTION, QUESTION)
     assert notes == ["interrupted; what was found so far is kept"]
-    assert said == ["It is", *expected]
+    begun, *others = said
+    assert begun and expected[0].startswith(begun) and begun != expected[0]
+    assert others == expected
 
 
 # Around the conversation ---------------------------------------------------------------------------------
@@ -422,9 +424,8 @@ def test_on_a_terminal(terminal: Terminal) -> None:
     terminal.wait_for("> ")
     terminal.type(f"{QUESTION}\n")
     written = terminal.wait_for("> ")
-    assert "It is" in written
+    assert "[0]" in written
     assert "following: 6 of 6" in written
-    assert "It is [0]." in written
     assert written.split("\x1b[K")[-1].startswith("[0]: on ")
     terminal.type("half a quest")
     terminal.wait_for("quest")

@@ -258,3 +258,16 @@ def test_tracks_that_make_no_sense_are_refused() -> None:
         FrameMask(0, RLE.from_mask(square()), float("nan"), True)
     with pytest.raises(PromptError, match="-1"):
         entry(-1)
+
+
+@pytest.mark.parametrize("counts", ["\ud800", "05\u00e9", "\udc80\ud800"])
+def test_counts_that_are_no_ascii_are_damaged_counts(counts: str) -> None:
+    with pytest.raises(PromptError, match=r"counts of a mask hold '\\"):
+        RLE.from_coco({"size": [2, 3], "counts": counts})
+
+
+def test_runs_are_the_pixels_of_the_object() -> None:
+    mask = np.array([[1, 0, 1], [1, 0, 1]], dtype=bool)
+    assert RLE.from_mask(mask).runs.tolist() == [[0, 2], [4, 6]]
+    assert RLE.from_mask(~mask).runs.tolist() == [[2, 4]]
+    assert RLE.from_mask(mask & False).runs.shape == (0, 2)

@@ -59,7 +59,7 @@ def test_turns_alternate_and_end_with_a_question(turns: Any, message: str) -> No
         ({"forced_answer": assistant("It is ", Refer(Point(1, 1)))}, "belong in the user's turns"),
         ({"forced_answer": assistant("a"), "answer_prefix": "b"}, "either forced_answer or answer_prefix"),
         ({"num_frames": 0}, "at least 1 frame; found num_frames=0"),
-        ({"num_frames": 2.0}, r"whole number of frames.*num_frames=2\.0"),
+        ({"num_frames": 2.0}, r"num_frames must be a whole number; found 2\.0"),
         ({"answer_prefix": "\ud800"}, r"the text holds '\\ud800', which is no character"),
         ({"clip": 5}, "a request is about a Clip; found int"),
         ({"memory": (remembered(2), remembered(2))}, r"its own id; found \[2, 2\]"),

@@ -6,6 +6,7 @@ from tests.inference.noise_clips import noise
 
 from unipixel.core.prompts import Box, Point
 from unipixel.errors import MediaError, PromptError, SessionError
+from unipixel.model.sam2 import MaskTracker
 from unipixel.predictor import Predictor
 
 
@@ -53,5 +54,41 @@ def test_bad_frames_and_prompts(model: Predictor) -> None:
     live.step(clip.frame(0))
     with pytest.raises(MediaError, match="those before it"):
         live.step(np.zeros((9, 9, 3), np.uint8))
-    with pytest.raises(MediaError, match="a frame is uint8"):
-        live.step(np.zeros((40, 60), np.uint8))
+    with pytest.raises(MediaError, match="found 2 at once"):
+        live.step(clip.read([0, 1]))
+    with pytest.raises(SessionError, match="whole number"):
+        live.step(clip.frame(0), {1.5: Point(3, 3)})  # type: ignore[dict-item]
+    assert live.num_frames == 1
+
+
+def test_a_refused_or_interrupted_frame_leaves_the_tracker_as_it_was(
+    model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, live = noise(3), model.live()
+    with pytest.raises(MediaError):
+        live.step(np.zeros((9, 9, 7), np.uint8))
+    live.step(clip.frame(0), {0: Point(9, 9), 1: Point(30, 30)})
+    step, calls = MaskTracker.step, list[int]()
+
+    def interrupted(*given: object, **options: object) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return step(*given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MaskTracker, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        live.step(clip.frame(1))
+    again = live.step(clip.frame(1))
+    fresh = model.live()
+    fresh.step(clip.frame(0), {0: Point(9, 9), 1: Point(30, 30)})
+    assert fresh.step(clip.frame(1)) == again
+
+
+def test_any_picture_is_a_frame(model: Predictor) -> None:
+    """Grey, transparent and 16-bit pictures are read as everywhere."""
+    frame = noise(1).frame(0)
+    wanted = model.live().step(frame, {0: Point(20, 20)})
+    opaque = np.concatenate([frame, np.full((40, 60, 1), 255, np.uint8)], axis=2)
+    assert model.live().step(opaque, {0: Point(20, 20)}) == wanted
+    assert model.live().step(frame.astype(np.uint16) * 257, {0: Point(20, 20)}) == wanted

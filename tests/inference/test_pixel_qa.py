@@ -100,5 +100,10 @@ def test_bad_calls(open_session: Open) -> None:
         pixel_qa(open_session(2), "What?", [])
     with pytest.raises(RequestError, match="2 to 26 options"):
         pixel_qa(open_session(2), "What is [0]?", [Point(1, 1)], ["only"])
-    with pytest.raises(ConfigError, match="must hold"):
-        PixelQaWording(masks="no question")
+    with pytest.raises(RequestError, match="a list of 2 to 26"):
+        pixel_qa(open_session(2), "What is [0]?", [Point(1, 1)], "yes")
+    with pytest.raises(RequestError, match="unseen is 'bogus'"):
+        pixel_qa(open_session(2), "What is [0]?", Point(1, 1), unseen="bogus")  # type: ignore[arg-type]
+    for wording in ("no question", "{question} {x}", "{question", "{}"):
+        with pytest.raises(ConfigError, match="masks is"):
+            PixelQaWording(masks=wording)

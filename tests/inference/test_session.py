@@ -14,12 +14,14 @@ from torch import Tensor
 from unipixel.core.conversation import Segment, assistant
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.media import Clip
+from unipixel.core.objects import Pointing, SessionObject
 from unipixel.core.progress import Progress
 from unipixel.core.prompts import Box, Point, RegionMask, Scribble
 from unipixel.core.request import Decoding, Request
 from unipixel.core.response import Response
 from unipixel.errors import PromptError, RequestError, SessionError, UniPixelError
-from unipixel.inference.session import Session, ask_together
+from unipixel.inference.prompting import MaskView, prompted_frames
+from unipixel.inference.session import AnswerInterrupted, Session, ask_together, covering_frames
 from unipixel.inference.tracking import Track
 from unipixel.model.inputs import Inputs
 from unipixel.predictor import Predictor
@@ -228,8 +230,6 @@ def test_corrections_are_followed_from_all_prompted_frames(open_session: Open) -
 
 
 def test_a_second_click_on_the_same_frame_refines_the_first(open_session: Open) -> None:
-    from unipixel.inference.prompting import MaskView, prompted_frames
-
     session = open_session(4)
     session.refer(Point(20, 20, 1))
     session.correct(0, Box(4, 4, 30, 30, 1))
@@ -508,6 +508,128 @@ def test_fifty_sessions_leave_no_trace(model: Predictor) -> None:
     assert grown < 4 * held, "sessions are not freed"
 
 
+# What is in the way of each other ------------------------------------------------------------------------
+
+
+def test_a_question_is_asked_of_the_session_it_was_made_for(open_session: Open) -> None:
+    session = open_session(3)
+    question = session.question("What is [0]?", [Point(9, 9)], decoding=Decoding(1))
+    session.refer(block(session.clip), "precious")
+    with pytest.raises(SessionError, match="have changed since"):
+        ask_together([question])
+    assert session[0].name == "precious" and session[0].masks is not None
+    stream = session.stream("And what is [1]?", [Point(9, 9)], decoding=Decoding(3))
+    next(iter(stream), None)
+    session.refer(block(session.clip, 1))
+    with pytest.raises(SessionError, match="have changed since"):
+        _ = stream.response
+    assert session[1].pointings
+
+
+def test_following_that_is_overtaken_by_a_correction_leaves_it_alone(open_session: Open) -> None:
+    session = open_session(5)
+    session.refer(Point(20, 20, 0))
+    running = session.track()
+    next(running), next(running)
+    region = block(session.clip, 1, 30)
+    session.correct(0, region)
+    corrected = session[0].masks
+    running.close()  # type: ignore[attr-defined]
+    assert session[0].masks == corrected
+
+
+def test_only_numbers_that_are_written_name_what_is_pointed_at(open_session: Open) -> None:
+    session = open_session(3)
+    answer = told(session, "Segment the cat next to [0].", "Sure, ", Segment(), prompts=[Point(9, 9)])
+    assert [found.id for found in answer.objects] == [1]
+    assert session[0].masks is None and session[0].pointer == Point(9, 9)
+    far = told(session, "And?", "[20000000] ", Segment())
+    assert [found.id for found in far.objects] == [2], "numbers far away would leave a hole behind them"
+
+
+def test_an_interrupted_batch_knows_all_its_answers(
+    model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = [model.session(noise(4, seed=seed), pixels=PIXELS) for seed in range(2)]
+    asked = [
+        one.question("Segment it.", forced_answer=assistant("[0] ", Segment(), f" {place}"))
+        for place, one in enumerate(sessions)
+    ]
+    step = Track._step
+
+    def interrupted(track: Track, number: int, index: int, *others: object) -> object:
+        if index == 2:
+            raise KeyboardInterrupt
+        return step(track, number, index, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Track, "_step", interrupted)
+    with pytest.raises(AnswerInterrupted) as caught:
+        ask_together(asked)
+    assert [mask.index for mask in caught.value.response.objects[0].masks] == [0, 1]
+    assert [one.exchanges[0].answer for one in sessions] == ["[0] 0", "[0] 1"]
+    monkeypatch.undo()
+    assert len(list(sessions[1].track())) == 4
+
+
+def test_what_was_not_followed_yet_cannot_be_spoken_of(
+    open_session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session(3)
+
+    def interrupted(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Track, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.refer(Point(9, 9))
+    monkeypatch.undo()
+    with pytest.raises(SessionError, match=r"\[0\] has no masks yet; follow it with track"):
+        session.ask("What is [0]?")
+    list(session.track())
+    assert session[0].masks is not None
+
+
+# Frames that are shown -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("areas", "kept", "shown", "expected"),
+    [
+        ([{4: 9}, {5: 9}], (), (0, 4, 8), (4, 5)),
+        ([{6: 1, 1: 9}, {6: 1, 2: 9}, {6: 1, 3: 9}], (), (0, 8), (6,)),
+        ([{0: 1, 5: 99}], (), (0, 4, 8), (0,)),
+        ([{3: 5}], (3,), (0, 3, 8), (3,)),
+        ([{1: 5, 2: 7}], (8,), (0, 8), (2, 8)),
+        ([], (1,), (0, 1), (1,)),
+    ],
+)
+def test_frames_that_show_every_object(
+    areas: list[dict[int, int]], kept: tuple[int, ...], shown: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    assert covering_frames(areas, kept, shown) == expected
+
+
+def test_objects_that_do_not_fit_the_frames_are_refused_with_both_numbers(open_session: Open) -> None:
+    session = open_session(9, num_frames=2)
+    for index in (3, 5, 6):
+        mask = FrameMask(index, RLE.from_mask(block(session.clip).mask), 1.0, True)
+        session.add(MaskTrack((mask,)))
+    assert session.ask("[0] and [2]?", decoding=Decoding(1)).frames_seen == (3, 6)
+    with pytest.raises(SessionError, match="no fewer than 3 frames, but the language model sees 2"):
+        session.ask("[0], [1] and [2]?")
+
+
+def test_a_thin_mask_is_not_lost(open_session: Open) -> None:
+    clip = Clip.open(np.random.default_rng(0).integers(0, 255, (2, 400, 400, 3), dtype=np.uint8))
+    line = np.zeros((400, 400), bool)
+    line[200] = True
+    model = open_session(1).model
+    view = MaskView.of(clip, model.config.sam2)
+    (frame,) = prompted_frames(SessionObject(0, "pointed", pointings=(Pointing((RegionMask(line),)),)), view)
+    prompt = frame.steps[0].mask
+    assert prompt is not None and prompt.sum() > 0
+
+
 # Odd cases -----------------------------------------------------------------------------------------------
 
 
@@ -578,6 +700,18 @@ def test_thirty_two_objects(open_session: Open) -> None:
         (lambda one: one.ask("What is [0]?"), r"no object \[0\]"),
         (lambda one: one.track([0]), r"no object \[0\]"),
         (lambda one: one.show(9), "frame 9"),
+        (lambda one: one.show("a"), "frame"),
+        (lambda one: one.ask(None), "is text"),
+        (lambda one: one.ask("What?", [None]), "found NoneType"),
+        (lambda one: one.ask("What?", {7.5: Point(1, 1)}), "whole number"),
+        (lambda one: one.ask("What?", {-1: Point(1, 1)}), "from 0 to"),
+        (lambda one: one.merge(["a", 0]), "whole number"),
+        (lambda one: one.remove(None), "whole number"),
+        (lambda one: one.add(None), "MaskTrack"),
+        (lambda one: one.refer(Point("a", 2)), "coordinates"),
+        (lambda one: one.refer(Scribble([(1, 2, 3)])), "list of points"),
+        (lambda one: one.refer(Point(1, 1), "two\nlines", by="language"), "name"),
+        (lambda one: one.refer(Point(1, 1), by="language", follow=False), "frame 0"),
     ],
 )
 def test_bad_input_is_refused_before_any_work(

@@ -16,15 +16,17 @@ import numpy as np
 import pytest
 from tests.inference.noise_clips import PIXELS, Open, block, noise
 
+from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.prompts import Box, Point, Scribble
 from unipixel.core.request import Decoding
 from unipixel.core.writing import write_picture, write_video
-from unipixel.errors import OutputError, SessionError
-from unipixel.inference.session import Session
+from unipixel.errors import MediaError, OutputError, SessionError
+from unipixel.inference.session import Session, ask_together
 from unipixel.inference.session_file import fingerprint
 from unipixel.loading import load
 from unipixel.predictor import Predictor
 
+FAR = {"kind": "point", "x": 999.0, "y": 1.0, "frame": 0, "positive": True}
 ASK = """
 import sys, json
 from unipixel.core.request import Decoding
@@ -178,6 +180,37 @@ def test_saving_is_all_or_nothing(made: Session, tmp_path: Path, monkeypatch: py
     assert [path.name for path in tmp_path.iterdir()] == ["a.unipixel"]
 
 
+def test_numbers_of_any_kind_are_kept(model: Predictor, open_session: Open, tmp_path: Path) -> None:
+    session = open_session(3)
+    session.refer(Point(np.int64(9), np.float32(9.5), np.int64(1), np.bool_(True)), follow=False)  # type: ignore[arg-type]
+    session.refer(Scribble(((3, 4), (np.int32(9), 9)), thickness=np.float32(3)), follow=False)  # type: ignore[arg-type]
+    rle = RLE.from_mask(block(session.clip).mask)
+    session.add(MaskTrack((FrameMask(np.int64(2), rle, 1, np.bool_(True)),)))  # type: ignore[arg-type]
+    told = session.question("And [7]?", {np.int64(7): Point(1, 1)}, decoding=Decoding(1))  # type: ignore[dict-item]
+    ask_together([told])
+    session.save(tmp_path / "a.unipixel")
+    again = model.load_session(tmp_path / "a.unipixel")
+    assert [known.id for known in again.objects] == [0, 1, 2, 7]
+    assert [known.masks for known in again.objects] == [known.masks for known in session.objects]
+
+
+def test_trouble_with_the_clip_is_said_of_the_clip(model: Predictor, made: Session, tmp_path: Path) -> None:
+    made.save(tmp_path / "a.unipixel")
+    with pytest.raises(MediaError, match=r"nope\.png: there is no such file"):
+        model.load_session(tmp_path / "a.unipixel", tmp_path / "nope.png")
+
+
+def test_a_foreign_file_beside_the_session_does_not_hide_the_clip(model: Predictor, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir(), there.mkdir()
+    write_picture(here / "one.png", noise(1).frame(0))
+    model.session(here / "one.png", pixels=PIXELS).save(here / "a.unipixel")
+    shutil.copy(here / "a.unipixel", there / "a.unipixel")
+    write_picture(there / "one.png", noise(1, seed=5).frame(0))
+    clip = model.load_session(there / "a.unipixel").clip
+    assert np.array_equal(clip.frame(0), noise(1).frame(0))
+
+
 # Damage --------------------------------------------------------------------------------------------------
 
 
@@ -209,6 +242,13 @@ def rewrite(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda about: about["objects"][0]["pointings"][0]["prompts"][0].update(x1=99), "damaged"),
         (lambda about: about["clip"].update(times=[0.0]), "frames of 60x40"),
         (lambda about: about.pop("clip"), "'clip' is None"),
+        (lambda about: about["clip"].update(fps=float("nan")), "no numbers"),
+        (lambda about: about.update(num_frames="x"), "num_frames"),
+        (lambda about: about.update(next_id=10**12), "from 0 to"),
+        (
+            lambda about: (about["objects"][1]["pointer"] and 0) or about["objects"][0].update(pointer=FAR),
+            "outside",
+        ),
         (lambda about: about["exchanges"].append({"question": 1}), "'question' is 1"),
         (lambda about: about.update(pixels={"min_pixels": -5}), "damaged"),
     ],

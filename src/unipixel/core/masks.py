@@ -7,8 +7,9 @@ which pixel (x, y) covers the square from (x, y) to (x + 1, y + 1).
 """
 
 import math
+import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class RLE:
         height: rows of the mask, at least 1.
         width: columns of the mask, at least 1.
         counts: COCO's compressed counts, as bytes.
+        area: pixels of the object.
 
     Raises:
         PromptError: the size is impossible, or the counts are damaged or do not add up to height x width.
@@ -43,10 +45,12 @@ class RLE:
     height: int
     width: int
     counts: bytes
+    area: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_size(self.height, self.width)
         runs = _runs(self.counts)
+        object.__setattr__(self, "area", int(runs[1::2].sum()))
         if runs.min(initial=0) < 0 or int(runs.sum()) != self.height * self.width:
             raise PromptError(
                 f"The run lengths cover {int(runs.sum())} pixels, a mask of {self.width}x{self.height} has "
@@ -73,7 +77,7 @@ class RLE:
         if isinstance(counts, bytes):
             return cls(height, width, counts)
         if isinstance(counts, str):
-            return cls(height, width, counts.encode("utf-8"))
+            return cls(height, width, _ascii(counts))
         return cls(height, width, _compressed(counts, height, width))
 
     def to_coco(self) -> dict[str, Any]:
@@ -87,9 +91,11 @@ class RLE:
         return np.ascontiguousarray(flat.reshape(self.width, self.height).T)
 
     @property
-    def area(self) -> int:
-        """Number of pixels of the object."""
-        return int(_runs(self.counts)[1::2].sum())
+    def runs(self) -> NDArray[np.int64]:
+        """First and last-plus-one pixel of each run of the object, [N, 2]; pixels count column by column."""
+        ends = np.cumsum(_runs(self.counts))
+        pairs = ends[: len(ends) // 2 * 2].reshape(-1, 2)
+        return pairs[pairs[:, 0] < pairs[:, 1]]
 
     @property
     def box(self) -> Bounds | None:
@@ -143,6 +149,15 @@ class FrameMask:
     present: bool
 
     def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "index", operator.index(self.index))
+            object.__setattr__(self, "score", float(self.score))
+        except (TypeError, ValueError) as error:
+            raise PromptError(
+                f"A mask is on frame {self.index!r} with score {self.score!r}; expected a whole number and a "
+                "number."
+            ) from error
+        object.__setattr__(self, "present", bool(self.present))
         if self.index < 0:
             raise PromptError(f"Frame {self.index} does not exist; frames count from 0.")
         if not math.isfinite(self.score):
@@ -350,6 +365,16 @@ def _runs(counts: bytes) -> NDArray[np.int64]:
     runs[1::2] = np.cumsum(runs[1::2])
     runs[2::2] = np.cumsum(runs[2::2])
     return runs
+
+
+def _ascii(counts: str) -> bytes:
+    try:
+        return counts.encode("ascii")
+    except UnicodeEncodeError as error:
+        found = counts[error.start]
+        raise PromptError(
+            f"The compressed counts of a mask hold {found!a}, which they never do; encode the mask again."
+        ) from error
 
 
 def _compressed(counts: Any, height: int, width: int) -> bytes:

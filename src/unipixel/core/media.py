@@ -7,6 +7,7 @@ unless `fps` says otherwise (benchmarks.md, section 0.2), one for a single still
 """
 
 import math
+import operator
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -125,11 +126,15 @@ class Clip:
         return zip(indices, self._frames.pick(indices), strict=True)
 
     def _checked(self, index: int) -> int:
+        try:
+            index = operator.index(index)
+        except TypeError as error:
+            raise MediaError(f"{self.name}: {index!r:.60} is no frame; frames are whole numbers.") from error
         if not 0 <= index < self.num_frames:
             raise MediaError(
                 f"{self.name}: there is no frame {index}; the clip has frames 0 to {self.num_frames - 1}."
             )
-        return int(index)
+        return index
 
 
 MAX_ASPECT_RATIO = 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
@@ -79,8 +80,7 @@ class SessionObject:
     def __post_init__(self) -> None:
         if self.origin not in get_args(Origin):
             raise SessionError(f"object [{self.id}] comes from {self.origin!r}; expected {get_args(Origin)}")
-        if self.id < 0:
-            raise SessionError(f"an object's id must be 0 or more; found {self.id}")
+        object.__setattr__(self, "id", check_id(self.id))
         check_name(self.name)
 
     @property
@@ -117,14 +117,16 @@ class SessionObject:
 
 
 class KnownObjects:
-    """The objects of a session by their ids, which are stable and never given twice."""
+    """The objects of a session by their ids, which are stable and never given twice. `changes` counts what
+    was done to them."""
 
     def __init__(self, objects: Sequence[SessionObject] = (), next_id: int = 0) -> None:
         """SessionError for objects that share an id, or have one that is still to be given."""
         numbers = [known.id for known in objects]
         if len(set(numbers)) < len(numbers) or max(numbers, default=-1) >= next_id:
             raise SessionError(f"the objects {numbers} need ids of their own, below the next one, {next_id}")
-        self.next_id = next_id
+        self.next_id = check_id(next_id)
+        self.changes = 0
         self._objects = {known.id: known for known in objects}
 
     def __iter__(self) -> Iterator[SessionObject]:
@@ -143,9 +145,14 @@ class KnownObjects:
         """The object `[number]`, if there is one."""
         return self._objects.get(number)
 
+    def is_as(self, before: SessionObject) -> bool:
+        """Whether an object is still known by the same pointings and words as before."""
+        now = self._objects.get(before.id)
+        return now is not None and now.pointings is before.pointings and now.said is before.said
+
     def check(self, numbers: Sequence[int]) -> None:
         """SessionError, naming those that exist, unless all numbers are those of objects."""
-        unknown = ", ".join(f"[{number}]" for number in numbers if number not in self._objects)
+        unknown = ", ".join(f"[{number}]" for number in map(check_id, numbers) if number not in self._objects)
         if unknown:
             there = ", ".join(known.label for known in self)
             hint = f"the session knows {there}" if there else "it knows none yet: point at one with refer"
@@ -155,11 +162,13 @@ class KnownObjects:
         """Take a new object, or a known one as it is now."""
         self._objects[known.id] = known
         self.next_id = max(self.next_id, known.id + 1)
+        self.changes += 1
         return known
 
     def remove(self, number: int) -> SessionObject:
         """Forget an object; its id is not given again."""
         self.check([number])
+        self.changes += 1
         return self._objects.pop(number)
 
     def merge(self, numbers: Sequence[int]) -> SessionObject:
@@ -178,10 +187,12 @@ class KnownObjects:
         pointings: tuple[Pointing, ...] = ()
         if largest.rle.area:
             pointings = (Pointing((RegionMask(largest.rle.decode(), largest.index),)),)
-        first, *others = parts
-        for part in others:
-            self.remove(part.id)
-        return self.put(SessionObject(first.id, "pointed", first.name, pointings, masks=union))
+        merged = SessionObject(parts[0].id, "pointed", parts[0].name, pointings, masks=union)
+        gone = {part.id for part in parts}
+        kept = {number: known for number, known in self._objects.items() if number not in gone}
+        self._objects = {**kept, merged.id: merged}  # at once: an interruption must not lose a part
+        self.changes += 1
+        return merged
 
 
 def unite(tracks: Sequence[MaskTrack]) -> MaskTrack:
@@ -201,6 +212,21 @@ def unite(tracks: Sequence[MaskTrack]) -> MaskTrack:
             for index, found in sorted(frames.items())
         )
     )
+
+
+LARGEST_ID = 10**9 - 1
+"""The largest number that a text can mention."""
+
+
+def check_id(number: object) -> int:
+    """An object's id as a plain number; SessionError for anything else than 0 … LARGEST_ID."""
+    try:
+        found = operator.index(number)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise SessionError(f"an object's id is a whole number; found {number!r:.60}") from error
+    if isinstance(number, bool) or not 0 <= found <= LARGEST_ID:
+        raise SessionError(f"an object's id is a whole number from 0 to {LARGEST_ID}; found {number!r}")
+    return found
 
 
 def check_name(name: str | None) -> None:

@@ -38,9 +38,17 @@ def _check_inside(x: float, y: float, width: int, height: int, what: str) -> Non
         )
 
 
-def _check_finite(values: Sequence[float], what: str) -> None:
-    if not all(np.isfinite(value) for value in values):
-        raise PromptError(f"{what} has coordinates {tuple(values)}; expected finite numbers in pixels")
+def _numbers(values: Sequence[object], what: str) -> list[float]:
+    """Finite numbers, whatever kind of number they came as."""
+    try:
+        found = [float(value) for value in values]  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise PromptError(
+            f"{what} has coordinates {tuple(values)!r:.80}; expected numbers in pixels"
+        ) from error
+    if not all(np.isfinite(value) for value in found):
+        raise PromptError(f"{what} has coordinates {tuple(found)}; expected finite numbers in pixels")
+    return found
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,10 @@ class Point:
     positive: bool = True
 
     def __post_init__(self) -> None:
-        _check_finite((self.x, self.y), "a point")
+        x, y = _numbers((self.x, self.y), "a point")
+        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "y", y)
+        object.__setattr__(self, "positive", bool(self.positive))
         object.__setattr__(self, "frame", _frame_number(self.frame, "a point"))
 
     def check(self, width: int, height: int, num_frames: int) -> None:
@@ -75,7 +86,9 @@ class Box:
     frame: int = 0
 
     def __post_init__(self) -> None:
-        _check_finite((self.x1, self.y1, self.x2, self.y2), "a box")
+        corners = _numbers((self.x1, self.y1, self.x2, self.y2), "a box")
+        for name, value in zip(("x1", "y1", "x2", "y2"), corners, strict=True):
+            object.__setattr__(self, name, value)
         object.__setattr__(self, "frame", _frame_number(self.frame, "a box"))
         if self.x2 < self.x1 or self.y2 < self.y1:
             ordered = (
@@ -137,13 +150,20 @@ class Scribble:
     thickness: float = field(default=5.0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "points", tuple((float(x), float(y)) for x, y in self.points))
+        try:
+            pairs = [_numbers((x, y), "a scribble") for x, y in self.points]
+        except (TypeError, ValueError) as error:
+            if isinstance(error, PromptError):
+                raise
+            raise PromptError(f"a scribble is a list of points (x, y); found {self.points!r:.80}") from error
+        object.__setattr__(self, "points", tuple((x, y) for x, y in pairs))
         if not self.points:
             raise PromptError("a scribble needs at least one point")
-        _check_finite([value for point in self.points for value in point], "a scribble")
         object.__setattr__(self, "frame", _frame_number(self.frame, "a scribble"))
-        if not (self.thickness > 0 and np.isfinite(self.thickness)):
-            raise PromptError(f"a scribble's thickness must be positive; found {self.thickness:g}")
+        (thickness,) = _numbers((self.thickness,), "a scribble's thickness")
+        if thickness <= 0:
+            raise PromptError(f"a scribble's thickness must be positive; found {thickness:g}")
+        object.__setattr__(self, "thickness", thickness)
 
     def check(self, width: int, height: int, num_frames: int) -> None:
         """Raise PromptError unless every point lies on a clip of this size."""

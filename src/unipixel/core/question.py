@@ -86,4 +86,5 @@ def ask_about(
         num_frames=num_frames,
         pixels=pixels,
         decoding=decoding or Decoding(),
+        pointed_ids=frozenset(range(len(prompts))),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from unipixel.core.conversation import Turn, check_text
@@ -15,6 +16,21 @@ GREEDY_BELOW = 1e-6
 """Below it logits divided by the temperature leave float32, and the choice is greedy in any case."""
 TOKEN_PIXELS = 28 * 28
 """Pixels that one language-view token covers (a 2x2 group of 14-pixel patches)."""
+
+
+def whole(value: object, what: str) -> int:
+    """A whole number, whatever kind of integer it came as; RequestError for anything else."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise RequestError(f"{what} must be a whole number; found {value!r:.60}") from error
+
+
+def _number(value: object, what: str) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"{what} must be a number; found {value!r:.60}") from error
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,10 @@ class PixelBudget:
     shared_frames: int | None = 16
 
     def __post_init__(self) -> None:
+        for name in ("min_pixels", "max_pixels"):
+            object.__setattr__(self, name, whole(getattr(self, name), name))
+        if self.shared_frames is not None:
+            object.__setattr__(self, "shared_frames", whole(self.shared_frames, "shared_frames"))
         if not 0 < self.min_pixels <= self.max_pixels:
             raise RequestError(
                 f"a pixel budget needs 0 < min_pixels <= max_pixels; found {self.min_pixels} and "
@@ -61,6 +81,10 @@ class Decoding:
     require_mask: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "max_new_tokens", whole(self.max_new_tokens, "max_new_tokens"))
+        object.__setattr__(self, "seed", whole(self.seed, "seed"))
+        for name in ("temperature", "top_p"):
+            object.__setattr__(self, name, _number(getattr(self, name), name))
         if self.max_new_tokens < 1:
             raise RequestError(f"max_new_tokens must be at least 1; found {self.max_new_tokens}")
         if not (self.temperature >= 0 and math.isfinite(self.temperature)):
@@ -69,11 +93,12 @@ class Decoding:
             object.__setattr__(self, "temperature", 0.0)
         if not 0 < self.top_p <= 1:
             raise RequestError(f"top_p must lie in (0, 1]; found {self.top_p:g}")
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+        if not 0 <= self.seed < 2**63:
             raise RequestError(f"seed must be a whole number from 0 to 2**63 - 1; found {self.seed!r}")
-        if isinstance(self.stop, str) or not all(isinstance(text, str) and text for text in self.stop):
+        stop = tuple(self.stop) if isinstance(self.stop, Iterable) else (None,)
+        if isinstance(self.stop, str) or not all(isinstance(text, str) and text for text in stop):
             raise RequestError(f"stop must be a list of texts, none of them empty; found {self.stop!r}")
-        object.__setattr__(self, "stop", tuple(self.stop))
+        object.__setattr__(self, "stop", stop)
 
 
 @dataclass(frozen=True)
@@ -89,6 +114,14 @@ class RememberedObject:
             raise RequestError(f"an object's id must be 0 or more; found {self.id}")
 
 
+def check_num_frames(value: object) -> int:
+    """How many frames the language model sees; RequestError unless that is a whole number, 1 or more."""
+    number = whole(value, "num_frames")
+    if number < 1:
+        raise RequestError(f"the language model needs at least 1 frame; found num_frames={number}")
+    return number
+
+
 @dataclass(frozen=True)
 class Request:
     """A question about a clip.
@@ -97,7 +130,8 @@ class Request:
     features precede the first question (`<|mem|>`, architecture.md section 2). `forced_answer` is read
     instead of generated (teacher forcing); `answer_prefix` opens the generated answer. `keep_frames` are
     always among the frames that the language model sees. `num_frames` and `pixels` default to the model's
-    own. `taken_ids` are numbers that no new object of the answer may have.
+    own. New objects of the answer are numbered from `next_id` on; a number that the answer writes counts if
+    it is a new one, or one of `pointed_ids`, which the question points at.
     """
 
     clip: Clip
@@ -109,7 +143,8 @@ class Request:
     num_frames: int | None = None
     pixels: PixelBudget | None = None
     decoding: Decoding = field(default_factory=Decoding)
-    taken_ids: frozenset[int] = frozenset()
+    next_id: int = 0
+    pointed_ids: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if not isinstance(self.clip, Clip):
@@ -119,11 +154,8 @@ class Request:
         self._check_turns()
         self._check_memory()
         check_text(self.answer_prefix)
-        if self.num_frames is not None and not (isinstance(self.num_frames, int) and self.num_frames >= 1):
-            raise RequestError(
-                f"the language model needs a whole number of frames, at least 1 frame; "
-                f"found num_frames={self.num_frames!r}"
-            )
+        if self.num_frames is not None:
+            object.__setattr__(self, "num_frames", check_num_frames(self.num_frames))
         kept = {*self.keep_frames, *(prompt.frame for turn in self.turns for prompt in turn.prompts)}
         for index in kept:
             if not 0 <= index < self.clip.num_frames:

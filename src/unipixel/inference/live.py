@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from unipixel.core.frames import Frame
 from unipixel.core.masks import FrameMask
 from unipixel.core.media import Clip
-from unipixel.core.objects import Pointing, SessionObject
+from unipixel.core.objects import Pointing, SessionObject, check_id
 from unipixel.core.prompts import Prompt
 from unipixel.errors import MediaError, PromptError, SessionError
 from unipixel.inference.frames import encode_frames
@@ -58,19 +56,21 @@ class LiveTracker:
 
         prompts: what is pointed out on this frame, by object: new ids begin an object, known ones correct it.
         The prompts' own frame number is not looked at. Raises MediaError for a frame of another size and
-        PromptError for prompts beside it.
+        PromptError for prompts beside it; then, and when it is interrupted, the tracker is as it was before.
         """
-        self._check(frame)
         clip = Clip.open(frame)
-        pointed = {number: _here(given, clip) for number, given in (prompts or {}).items()}
+        self._check(clip)
+        pointed = {check_id(number): _here(given, clip) for number, given in (prompts or {}).items()}
         for number, pointing in pointed.items():
             if number not in self._states and not pointing.says_where:
                 raise PromptError(f"object [{number}] is new; negative clicks alone do not say where it is")
-        features = encode_frames(self._model, [frame])
+        features = encode_frames(self._model, [clip.frame(0)])
         found: dict[int, FrameMask] = {}
+        after: dict[int, TrackState] = {}
         for number in sorted({*self._states, *pointed}):
-            masks = self._step(number, pointed.get(number), clip, features)
+            masks, after[number] = self._step(number, pointed.get(number), clip, features)
             found[number] = read_masks(masks, self.num_frames, clip)[0]
+        self._states, self._size = after, (clip.height, clip.width)
         self.num_frames += 1
         return found
 
@@ -78,24 +78,23 @@ class LiveTracker:
         """Follow an object no more."""
         if number not in self._states:
             raise SessionError(f"there is no object [{number}]; followed are {list(self.ids)}")
-        del self._states[number]
+        self._states = {other: state for other, state in self._states.items() if other != number}
 
-    def _check(self, frame: NDArray[np.uint8]) -> None:
-        size = np.shape(frame)[:2]
-        if self._size is not None and size != self._size:
-            raise MediaError(f"the frame is {size}, those before it {self._size} (height, width)")
-        if np.ndim(frame) != 3:
-            raise MediaError(f"a frame is uint8 [height, width, 3]; found shape {np.shape(frame)}")
-        self._size = (int(size[0]), int(size[1]))
+    def _check(self, clip: Clip) -> None:
+        if not clip.is_image:
+            raise MediaError(f"frames come one by one; found {clip.num_frames} at once")
+        if self._size not in (None, (clip.height, clip.width)):
+            raise MediaError(
+                f"the frame is {(clip.height, clip.width)}, those before it {self._size} (height, width)"
+            )
 
     def _step(
         self, number: int, pointing: Pointing | None, clip: Clip, features: FrameFeatures
-    ) -> FrameMasks:
+    ) -> tuple[FrameMasks, TrackState]:
         state = self._states.get(number)
         if pointing is None:
             assert state is not None, "an object begins with a prompt"
-            masks, self._states[number] = self._tracker.step(state, features)
-            return masks
+            return self._tracker.step(state, features)
         prompt = _prompt(number, pointing, clip, self._model)
         if state is None:
             state = self._tracker.start(None, 1, self.num_frames)
@@ -103,8 +102,7 @@ class LiveTracker:
             tracked, _ = self._tracker.step(state, features)
             prompt = prompt.refining(tracked.logits)
         masks, after = self._tracker.step(state, features, prompt)
-        self._states[number] = self._tracker.forget_prompts(after, CONDITIONING_KEPT)
-        return masks
+        return masks, self._tracker.forget_prompts(after, CONDITIONING_KEPT)
 
 
 def _here(given: Prompt | Sequence[Prompt], clip: Clip) -> Pointing:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from string import Formatter
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from unipixel.core.prompts import Prompt
 from unipixel.core.request import Decoding
 from unipixel.core.response import Response, SegmentedObject
 from unipixel.errors import ConfigError, RequestError
+from unipixel.inference.prompting import as_sequence
 from unipixel.inference.session import Session, ask_together
 
 
@@ -36,9 +38,17 @@ class PixelQaWording:
     answer_prefix: str = "The best option is ("
 
     def __post_init__(self) -> None:
-        for name, needed in (("masks", ("{question}",)), ("options", ("{question}", "{options}"))):
-            if any(part not in getattr(self, name) for part in needed):
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; it must hold {' and '.join(needed)}")
+        for name, needed in (("masks", {"question"}), ("options", {"question", "options"})):
+            template = getattr(self, name)
+            try:
+                found = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"{name} is {template!r:.80}, which is no template: {error}") from error
+            if found != needed:
+                places = " and ".join(f"{{{place}}}" for place in sorted(needed))
+                raise ConfigError(
+                    f"{name} is {template!r:.80}; it must hold {places}, and nothing else in braces"
+                )
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ Unseen: TypeAlias = Literal["refuse", "everywhere"]
 def pixel_qa(
     session: Session,
     question: str,
-    prompts: Sequence[Prompt],
+    prompts: Prompt | Sequence[Prompt],
     options: Sequence[str] | None = None,
     *,
     wording: PixelQaWording | None = None,
@@ -75,12 +85,15 @@ def pixel_qa(
     PromptError or RequestError before any work, and SessionError for an object that is not found (see
     `Unseen`).
     """
+    prompts = as_sequence(prompts, may_be_empty=True)
     if not prompts:
         raise RequestError("pixel_qa is about what is pointed at; give prompts, or use ask")
+    if unseen not in get_args(Unseen):
+        raise RequestError(f"unseen is {unseen!r}; expected one of {get_args(Unseen)}")
     wording = wording or PixelQaWording()
+    if isinstance(options, str) or (options is not None and not 2 <= len(options) <= 26):
+        raise RequestError(f"a choice has a list of 2 to 26 options; found {options!r:.80}")
     letters = [chr(ord("A") + place) for place in range(len(options or ()))]
-    if options is not None and not 2 <= len(options) <= 26:
-        raise RequestError(f"a choice has 2 to 26 options; found {len(options)}")
     asked = question
     if options is not None:
         lines = "\n".join(f"({letter}) {text}" for letter, text in zip(letters, options, strict=True))

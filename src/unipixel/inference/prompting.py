@@ -59,7 +59,7 @@ def groups(objects: Sequence[SessionObject], clip: Clip, model: UniPixel) -> lis
     return found
 
 
-def as_sequence(prompts: Prompt | Sequence[Prompt]) -> tuple[Prompt, ...]:
+def as_sequence(prompts: Prompt | Sequence[Prompt], may_be_empty: bool = False) -> tuple[Prompt, ...]:
     """One or several prompts as several; PromptError for anything else."""
     given = tuple(prompts) if isinstance(prompts, Sequence) else (prompts,)
     for prompt in given:
@@ -68,7 +68,7 @@ def as_sequence(prompts: Prompt | Sequence[Prompt]) -> tuple[Prompt, ...]:
                 "objects are pointed at with Point, Box, RegionMask or Scribble; found "
                 f"{type(prompt).__name__}"
             )
-    if not given:
+    if not given and not may_be_empty:
         raise PromptError("nothing is pointed at; give a Point, Box, RegionMask or Scribble")
     return given
 
@@ -134,8 +134,10 @@ def stroke_clicks(stroke: Scribble) -> list[tuple[float, float]]:
 
 
 def _mask(region: RegionMask, view: MaskView) -> Tensor:
-    """A given mask in the mask view, 0 or 1: [1, 1, S, S]."""
-    return (_resized(region.mask, view.side) >= 0.5).float()
+    """A given mask in the mask view, 0 or 1: [1, 1, S, S]. One that is thinner than a cell of the view keeps
+    the cells that hold most of it."""
+    soft = _resized(region.mask, view.side)
+    return (soft >= min(0.5, float(soft.max()))).float()
 
 
 def _logits(mask: RLE, view: MaskView) -> Tensor:

@@ -17,12 +17,19 @@ from numpy.typing import NDArray
 from unipixel.core.conversation import Segment, Turn, assistant, user
 from unipixel.core.frames import Frame
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
-from unipixel.core.media import Clip, Source
-from unipixel.core.objects import KnownObjects, Pointing, SessionObject
+from unipixel.core.media import Clip, Source, check_sides
+from unipixel.core.objects import KnownObjects, Pointing, SessionObject, check_id, check_name
 from unipixel.core.progress import OnProgress, watched
 from unipixel.core.prompts import Box, Point, Prompt, Scribble
 from unipixel.core.question import compose_question, mentioned
-from unipixel.core.request import Decoding, PixelBudget, RememberedObject, Request
+from unipixel.core.request import (
+    Decoding,
+    PixelBudget,
+    RememberedObject,
+    Request,
+    check_num_frames,
+    whole,
+)
 from unipixel.core.response import Response, SegmentedObject
 from unipixel.errors import PromptError, RequestError, SessionError
 from unipixel.inference.answering import Answering, Asked, Spoken, speak
@@ -67,13 +74,20 @@ class Exchange:
 @dataclass(frozen=True)
 class Question:
     """A question to a session, ready to be answered alone or together with others. `pointers`: what it points
-    at, by the id that the object will have; `name`: what those objects are called."""
+    at, by the id that the object will have; `name`: what those objects are called; `changes`: of the
+    session's objects when the question was made."""
 
     session: Session
     text: str
     request: Request
     pointers: Mapping[int, Prompt]
+    changes: int
     name: str | None = None
+
+    def check(self) -> None:
+        """SessionError if the session has changed since: numbers and masks may mean something else now."""
+        if self.changes != self.session.known.changes:
+            raise SessionError("the session's objects have changed since the question was made; make it anew")
 
 
 class Session:
@@ -96,14 +110,19 @@ class Session:
         keep_bytes: int = KEEP_BYTES,
         on_progress: OnProgress | None = None,
     ) -> None:
+        check_sides(clip)
+        if pixels is not None and not isinstance(pixels, PixelBudget):
+            raise RequestError(f"pixels is a PixelBudget; found {type(pixels).__name__}")
         self.model = model
         self.processor = processor
         self.clip = clip
-        self.num_frames = num_frames
+        self.num_frames = None if num_frames is None else check_num_frames(num_frames)
         self.pixels = pixels
         self.exchanges: tuple[Exchange, ...] = ()
         self.known = KnownObjects()
-        self._encoded: EncodedClip | None = EncodedClip(model, processor, clip, keep_bytes)
+        self._encoded: EncodedClip | None = EncodedClip(
+            model, processor, clip, whole(keep_bytes, "keep_bytes")
+        )
         self._on_progress = on_progress
         self._tracks: list[Track] = []
 
@@ -143,7 +162,10 @@ class Session:
         given = as_sequence(prompts)
         for prompt in given:
             prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
+        check_name(name)
         if by == "language":
+            if not follow:
+                raise RequestError("the language model's masks begin on frame 0 and are followed from there")
             return self._refer_by_language(given, name)
         if by != "decoder":
             raise RequestError(f"by is {by!r}; expected 'decoder' or 'language'")
@@ -223,7 +245,7 @@ class Session:
     def ask(
         self,
         text: str,
-        prompts: Sequence[Prompt] | Mapping[int, Prompt] = (),
+        prompts: Prompt | Sequence[Prompt] | Mapping[int, Prompt] = (),
         *,
         follow_up: bool = False,
         decoding: Decoding | None = None,
@@ -248,7 +270,7 @@ class Session:
     def stream(
         self,
         text: str,
-        prompts: Sequence[Prompt] | Mapping[int, Prompt] = (),
+        prompts: Prompt | Sequence[Prompt] | Mapping[int, Prompt] = (),
         *,
         follow_up: bool = False,
         decoding: Decoding | None = None,
@@ -263,7 +285,7 @@ class Session:
     def question(
         self,
         text: str,
-        prompts: Sequence[Prompt] | Mapping[int, Prompt] = (),
+        prompts: Prompt | Sequence[Prompt] | Mapping[int, Prompt] = (),
         *,
         follow_up: bool = False,
         decoding: Decoding | None = None,
@@ -298,9 +320,10 @@ class Session:
             num_frames=self.num_frames,
             pixels=self.pixels,
             decoding=decoding or Decoding(),
-            taken_ids=frozenset(range(self.next_id)) - set(pointed) - set(pointers),
+            next_id=self.next_id,
+            pointed_ids=frozenset((*pointed, *pointers)),
         )
-        return Question(self, text, self._showing(request), pointers)
+        return Question(self, text, self._showing(request), pointers, self.known.changes)
 
     # Keeping ---------------------------------------------------------------------------------------------
 
@@ -326,8 +349,12 @@ class Session:
         does not fit the clip or each other."""
         shape = (self.model.config.hidden_tokens, self.model.config.sam2.d_model)
         for one in objects:
-            for prompt in (prompt for pointing in one.pointings for prompt in pointing.prompts):
+            pointed = [prompt for pointing in one.pointings for prompt in pointing.prompts]
+            for prompt in [*pointed, *([one.pointer] if one.pointer else [])]:
                 prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
+            for mask in (pointing.corrects for pointing in one.pointings if pointing.corrects):
+                if (mask.height, mask.width) != (self.clip.height, self.clip.width):
+                    raise SessionError(f"object {one.label} was corrected on a mask of another size")
             if one.masks is not None:
                 self._check_masks(one.masks)
             if one.said is not None and (one.said.shape != shape or one.said.dtype != np.float32):
@@ -399,6 +426,8 @@ class Session:
         return self.known.put(known)
 
     def _check_masks(self, masks: MaskTrack) -> None:
+        if not isinstance(masks, MaskTrack):
+            raise PromptError(f"an object's masks are a MaskTrack; found {type(masks).__name__}")
         size, frames = (masks.width, masks.height), masks.indices
         if size != (self.clip.width, self.clip.height) or frames[-1] >= self.clip.num_frames:
             raise PromptError(
@@ -442,23 +471,31 @@ class Session:
         ask_together([replace(question, name=name)], remember_words=False)
         return self[number]
 
-    def _number(self, prompts: Sequence[Prompt] | Mapping[int, Prompt]) -> dict[int, Prompt]:
+    def _number(self, prompts: Prompt | Sequence[Prompt] | Mapping[int, Prompt]) -> dict[int, Prompt]:
         """What a question points at, by the id that it will have."""
         if not isinstance(prompts, Mapping):
-            return {self.next_id + place: prompt for place, prompt in enumerate(prompts)}
-        used = [number for number in prompts if number < self.next_id]
+            given = as_sequence(prompts, may_be_empty=True)
+            return {self.next_id + place: prompt for place, prompt in enumerate(given)}
+        numbered = {check_id(number): as_sequence(prompt)[0] for number, prompt in prompts.items()}
+        used = [number for number in numbered if number < self.next_id]
         if used:
             raise SessionError(
                 f"the numbers {used} were given already; number new objects from {self.next_id} on"
             )
-        return dict(prompts)
+        return numbered
 
     def _spoken_of(
         self, text: str, earlier: Sequence[Exchange], pointers: Mapping[int, Prompt]
     ) -> list[SessionObject]:
         """The objects that a question speaks of, and those of the exchanges before it which still exist."""
+        if not isinstance(text, str):
+            raise RequestError(f"a question is text; found {type(text).__name__}")
         numbers = mentioned(text)
         self.known.check([number for number in numbers if number not in pointers])
+        for number in numbers:
+            known = self.known.get(number)
+            if known is not None and known.masks is None and known.pointer is None:
+                raise SessionError(f"object {known.label} has no masks yet; follow it with track first")
         before = mentioned("\n".join(_words(earlier)))
         found = (self.known.get(number) for number in dict.fromkeys((*before, *numbers)))
         return [known for known in found if known is not None]
@@ -466,18 +503,25 @@ class Session:
     def _showing(self, request: Request) -> Request:
         """The request, so that each remembered object is seen on a frame at least: where no frame that
         would be shown holds it, the one on which it is largest is shown too."""
-        shown = set(self.processor.shown_frames(request))
-        keep = set(request.keep_frames)
+        areas: dict[int, dict[int, int]] = {}
         for remembered in request.memory:
-            visible = [frame for frame in remembered.masks if frame.rle.area]
-            if not visible:
+            areas[remembered.id] = {f.index: f.rle.area for f in remembered.masks if f.rle.area}
+            if not areas[remembered.id]:
                 raise SessionError(
                     f"object {self[remembered.id].label} was found on no frame, so nothing can be said of "
                     "it; correct it, or leave it out"
                 )
-            if not any(frame.index in shown for frame in visible):
-                keep.add(max(visible, key=lambda frame: frame.rle.area).index)
-        return replace(request, keep_frames=tuple(sorted(keep)))
+        wanted = request.num_frames or self.processor.config.num_frames
+        shown = self.processor.shown_frames(request)
+        if all(seen.keys() & set(shown) for seen in areas.values()):
+            return request
+        keep = covering_frames(list(areas.values()), request.keep_frames, shown)
+        if len(keep) > wanted:
+            raise SessionError(
+                f"the objects {list(areas)} are seen together on no fewer than {len(keep)} frames, but the "
+                f"language model sees {wanted}; ask about fewer, or open the session with more num_frames"
+            )
+        return replace(request, keep_frames=keep)
 
     def _find(self, numbers: Sequence[int], follow: bool) -> None:
         """Masks of objects: on all frames, or on the prompted ones alone."""
@@ -506,12 +550,16 @@ class Session:
                 yield index, found
         finally:
             self._tracks.remove(track)
-            for number, masks in kept.items():
-                if number in self.known:
-                    self.known.put(self[number].with_masks(masks))
+            for before in objects:
+                if self.known.is_as(before):  # else it was corrected or removed in the meantime
+                    self.known.put(self[before.id].with_masks(kept[before.id]))
 
-    def _take(self, asked: Question, prepared: PreparedQuestion, spoken: Spoken, words: bool) -> Response:
-        """Put an answer into the memory: what was pointed at, and what the answer has masks for."""
+    def _take(
+        self, asked: Question, prepared: PreparedQuestion, spoken: Spoken, words: bool
+    ) -> tuple[Response, list[int]]:
+        """Put an answer into the memory: what was pointed at, and what the answer asks masks for. The
+        response without its objects, and their numbers."""
+        asked.check()
         text, mentions = self.processor.words(prepared, spoken.token_ids)
         numbers = [mention.object_id for mention in mentions]
         for number, prompt in asked.pointers.items():
@@ -520,7 +568,8 @@ class Session:
         for number, hidden in zip(numbers, spoken.mask_prompts, strict=True):
             self._add(self._said(number, asked, hidden.float().cpu().numpy()))
         if words:
-            self.exchanges = (*self.exchanges, Exchange(asked.text, text or "…"))
+            said = asked.request.answer_prefix + text
+            self.exchanges = (*self.exchanges, Exchange(asked.text, said or "…"))
         response = Response(
             text=text,
             objects=(),
@@ -529,6 +578,10 @@ class Session:
             frames_seen=prepared.shown.frames,
             finish_reason=spoken.finish,
         )
+        return response, numbers
+
+    def _complete(self, response: Response, numbers: Sequence[int]) -> Response:
+        """Follow an answer's objects. AnswerInterrupted holds what was found."""
         try:
             if numbers:
                 self._find(numbers, follow=True)
@@ -542,7 +595,8 @@ class Session:
         prompt, before = asked.pointers.get(number), self.known.get(number)
         pointer = prompt if isinstance(prompt, Point | Box) else before.pointer if before else None
         name = asked.name if number in asked.pointers else before.name if before else None
-        return SessionObject(number, "said", name, pointer=pointer, said=hidden)
+        pointings = before.pointings if before else ()
+        return SessionObject(number, "said", name, pointings, pointer, hidden)
 
     def _pointed_at(self, number: int, prompt: Prompt) -> SessionObject:
         """What a question pointed at, and its answer has no mask for."""
@@ -590,7 +644,8 @@ class AnswerStream:
         """The whole answer; what is not written yet is written now."""
         for _ in self._pieces:
             pass
-        assert self._response is not None, "the answer was interrupted; ask again"
+        if self._response is None:
+            raise SessionError("the answer was interrupted while it was written; ask again")
         return self._response
 
     def _write(self) -> Iterator[str]:
@@ -605,14 +660,25 @@ class AnswerStream:
         written, _ = session.processor.words(answering.questions[0], answering.token_ids(0))
         if written.startswith(shown) and written != shown:
             yield written[len(shown) :]
-        self._response = session._take(self._question, answering.questions[0], answering.spoken()[0], True)
+        response, numbers = session._take(self._question, answering.questions[0], answering.spoken()[0], True)
+        try:
+            self._response = session._complete(response, numbers)
+        except AnswerInterrupted as stop:
+            self._response = stop.response
+            raise
 
 
 def ask_together(questions: Sequence[Question], *, remember_words: bool = True) -> list[Response]:
-    """Answer questions of several sessions (each asked once) as one batch; each answer is the same as alone.
+    """Answer questions of several sessions (each asked once) as one batch; each answer is the same as alone
+    (in float32; lower precisions round differently in a batch).
 
-    remember_words: whether the exchange is known to follow-ups.
+    remember_words: whether the exchange is known to follow-ups. Raises SessionError for a question whose
+    session has changed since it was made, and AnswerInterrupted, after which all sessions know their answers,
+    with the masks found until then.
     """
+    questions = list(questions)
+    for question in questions:
+        question.check()
     sessions = {id(question.session) for question in questions}
     if len(sessions) < len(questions):
         raise RequestError("a session answers one question at a time; ask its second one afterwards")
@@ -623,10 +689,40 @@ def ask_together(questions: Sequence[Question], *, remember_words: bool = True) 
         raise RequestError("the sessions belong to different models; ask each model's sessions together")
     asked = [Asked(question.request, question.session.encoded) for question in questions]
     said = speak(first.model, first.processor, asked)
-    return [
+    taken = [
         question.session._take(question, prepared, spoken, remember_words)
         for question, (prepared, spoken) in zip(questions, said, strict=True)
     ]
+    return [
+        question.session._complete(response, numbers)
+        for question, (response, numbers) in zip(questions, taken, strict=True)
+    ]
+
+
+def covering_frames(
+    areas: Sequence[Mapping[int, int]], kept: Sequence[int], shown: Sequence[int]
+) -> tuple[int, ...]:
+    """Frames that must be shown so that every object is seen: those `kept` in any case, then, while one is
+    unseen, the frame that shows the most unseen ones (one that is shown anyway first, then the largest area).
+
+    areas: pixels of each object by frame, at least one frame for each.
+    """
+    keep = set(kept)
+    unseen = [seen for seen in areas if not seen.keys() & keep]
+    while unseen:
+        frames = {frame for seen in unseen for frame in seen}
+        best = max(
+            frames,
+            key=lambda frame: (
+                sum(frame in seen for seen in unseen),
+                frame in shown,
+                sum(seen.get(frame, 0) for seen in unseen),
+                -frame,
+            ),
+        )
+        keep.add(best)
+        unseen = [seen for seen in unseen if best not in seen]
+    return tuple(sorted(keep))
 
 
 def _by_id(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
+import math
 import os
 import zipfile
 import zlib
@@ -39,8 +41,8 @@ from unipixel.model.unipixel import UniPixel
 
 FORMAT, VERSION = "unipixel-session", 1
 ABOUT, SAID, CLIP = "session.json", "said.safetensors", "clip/"
-MOST_JSON = 2**31
-"""Bytes of `session.json` that are read at most: no file may fill the memory."""
+MOST_JSON, MOST_SAID, MOST_FRAME = 2**31, 2**26, 2**30
+"""Bytes that the parts of a file may have when they are unpacked: no file may fill the memory."""
 EDGE = 2**26
 """Bytes at either end of a clip's file that its fingerprint covers."""
 SAMPLES = 16
@@ -48,7 +50,7 @@ SAMPLES = 16
 
 _DAMAGE = (
     *(ValueError, KeyError, TypeError, AttributeError, OverflowError, EOFError, RuntimeError),
-    *(zlib.error, SafetensorError),
+    *(zlib.error, lzma.LZMAError, RecursionError, SafetensorError),
 )
 """What reading damaged content raises."""
 
@@ -75,7 +77,7 @@ def save_session(session: Session, path: str | os.PathLike[str], *, with_clip: b
             "exchanges": [asdict(exchange) for exchange in session.exchanges],
             "objects": [_object_entry(known) for known in session.objects],
         }
-        archive.writestr(ABOUT, json.dumps(about, ensure_ascii=False, allow_nan=False))
+        archive.writestr(ABOUT, json.dumps(about, allow_nan=False))
         archive.writestr(SAID, save_tensors({name: np.ascontiguousarray(one) for name, one in said.items()}))
 
 
@@ -124,7 +126,7 @@ def _reading(file: Path) -> Iterator[None]:
     """Whatever goes wrong inside is said of the file."""
     try:
         yield
-    except _Refused:
+    except (_Refused, MediaError):
         raise
     except FileNotFoundError as error:
         raise SessionError(f"{file}: there is no such file; check the path") from error
@@ -159,12 +161,17 @@ def _read_archive(file: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray],
     with zipfile.ZipFile(file) as archive:
         if ABOUT not in archive.namelist():
             raise _Refused(f"{file}: this is no session file of UniPixel; give one that session.save wrote")
-        if archive.getinfo(ABOUT).file_size > MOST_JSON:
-            raise ValueError(f"{ABOUT} is larger than any session")
-        about = json.loads(archive.read(ABOUT))
+        about = json.loads(_read_part(archive, ABOUT, MOST_JSON))
         _check_version(file, about)
         names = sorted(name for name in archive.namelist() if name.startswith(CLIP))
-        return about, load_tensors(archive.read(SAID)), [_read_frame(archive.read(name)) for name in names]
+        frames = [_read_frame(_read_part(archive, name, MOST_FRAME)) for name in names]
+        return about, load_tensors(_read_part(archive, SAID, MOST_SAID)), frames
+
+
+def _read_part(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    if archive.getinfo(name).file_size > most:
+        raise ValueError(f"{name} is larger than that of any session")
+    return archive.read(name)
 
 
 def _check_version(file: Path, about: Any) -> None:
@@ -249,6 +256,9 @@ def _open_clip(file: Path, entry: dict[str, Any], frames: Sequence[Frame], given
     else:
         raise ValueError("it names no clip")
     times = tuple(float(moment) for moment in _get(entry, "times", list))
+    fps = _get(entry, "fps", float)
+    if not all(map(math.isfinite, times)) or not (math.isfinite(fps) and fps > 0):
+        raise ValueError("the clip's times are no numbers")
     size = (entry.get("width"), entry.get("height"), len(times))
     if (clip.width, clip.height, clip.num_frames) != size:
         raise _Refused(
@@ -257,17 +267,19 @@ def _open_clip(file: Path, entry: dict[str, Any], frames: Sequence[Frame], given
         )
     if given is not None and files and clip.files:
         _check_content(file, clip.files, files)
-    return replace(clip, name=_get(entry, "name", str), fps=_get(entry, "fps", float), times=times)
+    return replace(clip, name=_get(entry, "name", str), fps=fps, times=times)
 
 
 def _find(file: Path, entry: Any) -> Path:
     """The clip's file: beside the session, or where it was."""
     places = [file.absolute().parent / _get(entry, "near", str), Path(_get(entry, "path", str))]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    there = [place for place in places if place.is_file()]
+    if not there:
         raise _Refused(f"{file}: the clip is not at {places[1]} any more; say where it is with clip=…")
-    _check_content(file, [found], [entry])
-    return found
+    same = [place for place in there if _content(place) == _get(entry, "content", str)]
+    if not same:
+        _check_content(file, there[-1:], [entry])
+    return same[0]
 
 
 def _check_content(file: Path, found: Sequence[Path], entries: Sequence[Any]) -> None:
@@ -283,7 +295,7 @@ def _read_frame(content: bytes) -> Frame:
         with Image.open(BytesIO(content), formats=["PNG"]) as picture:
             return np.asarray(picture.convert("RGB"))
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MediaError(f"a frame is damaged: {error}") from error
+        raise ValueError(f"a frame is damaged: {error}") from error
 
 
 # Objects ---------------------------------------------------------------------------------------------------

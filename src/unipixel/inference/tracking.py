@@ -186,11 +186,10 @@ def start(
     direction = 1 if any(memory.frame < index for memory in known) else -1
     fresh = tracker.start(num_frames, direction, index)
     first, *corrections = prompted.steps
-    masks, state = tracker.step(
-        tracker.remember(fresh, known) if first.previous is not None else fresh, features, first
-    )
+    base = tracker.remember(fresh, known) if first.previous is not None else fresh
+    masks, state = tracker.step(base, features, first)
     for step in corrections:
-        masks, state = tracker.step(fresh, features, step.refining(masks.logits))
+        masks, state = tracker.step(base, features, step.refining(masks.logits))
     return Started(masks, state.conditioning[-1])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -27,6 +27,8 @@ from unipixel.processing.vision import language_size, language_view
 NUMBER_BEFORE = re.compile(r"\[([0-9]{1,9})\]\s*$")
 """The number that names the object of the `<|seg|>` behind it, as in `[3] <|seg|>`."""
 
+NUMBERS_AHEAD = 1000
+"""How far above the next number an answer may number its objects."""
 UNFINISHED_NUMBER = re.compile(r"\s*(\[[0-9]{0,9}\]?)?\s*$")
 """The end of a text that may go on to be the number of an object."""
 
@@ -177,14 +179,14 @@ class Processor:
         begun = [n for words in stop for n in range(1, len(words)) if last.endswith(words[:n])]
         last = last[: len(last) - max(begun, default=0)].rstrip("\ufffd")
         pieces[-1] = UNFINISHED_NUMBER.sub("", last)
-        return _strip(*_name_objects(pieces, request.answer_prefix, request.taken_ids))[0]
+        return _strip(*_name_objects(pieces, request))[0]
 
     def words(self, prepared: PreparedQuestion, answer_ids: Sequence[int]) -> tuple[str, list[Mention]]:
         """An answer's text, and for each of its `<|seg|>` which characters name the object."""
         request = prepared.request
         pieces = [self.tokenizer.decode(piece) for piece in self._split_at_seg(answer_ids)]
         pieces[-1] = _cut(pieces[-1], request.decoding.stop)
-        return _strip(*_name_objects(pieces, request.answer_prefix, request.taken_ids))
+        return _strip(*_name_objects(pieces, request))
 
     def _split_at_seg(self, token_ids: Sequence[int]) -> list[list[int]]:
         pieces: list[list[int]] = [[]]
@@ -201,16 +203,16 @@ def _cut(piece: str, stop: Sequence[str]) -> str:
     return piece[: min((place for words in stop if (place := piece.find(words)) >= 0), default=len(piece))]
 
 
-def _name_objects(pieces: Sequence[str], prefix: str, taken: Collection[int]) -> tuple[str, list[Mention]]:
+def _name_objects(pieces: Sequence[str], request: Request) -> tuple[str, list[Mention]]:
     """The text of an answer, cut at its `<|seg|>`, and which characters of it name their objects.
 
-    A number written before a `<|seg|>` stays as it is. Where none is, where it is `taken` by an object known
-    before, or where it lies in the prefix, which is no part of the text, the object's label is put in.
+    A number written before a `<|seg|>` stays as it is. Where none is, where another object has it, or where
+    it lies in the answer's prefix, which is no part of the text, the object's label is put in.
     """
     *before, end = pieces
-    leads = [prefix, *[""] * len(before)][: len(before)]
+    leads = [request.answer_prefix, *[""] * len(before)][: len(before)]
     written = [NUMBER_BEFORE.search(lead + piece) for lead, piece in zip(leads, before, strict=True)]
-    numbers = _number_objects([int(found.group(1)) if found else None for found in written], taken)
+    numbers = _number_objects([int(found.group(1)) if found else None for found in written], request)
     shown, mentions = "", []
     for piece, lead, found, number in zip(before, leads, written, numbers, strict=True):
         place = found.start() - len(lead) if found and int(found.group(1)) == number else -1
@@ -221,14 +223,16 @@ def _name_objects(pieces: Sequence[str], prefix: str, taken: Collection[int]) ->
     return shown + end, mentions
 
 
-def _number_objects(written: Sequence[int | None], taken: Collection[int] = ()) -> list[int]:
-    """The number of each object: the one written for it, unless an earlier object has it or it is `taken`;
-    else the smallest that is written for none and not taken."""
-    owners = {number: index for index, number in reversed(list(enumerate(written)))}
-    free = (number for number in count() if number not in owners and number not in taken)
+def _number_objects(written: Sequence[int | None], request: Request) -> list[int]:
+    """The number of each object: the one written for it, if it is new or what the question points at, unless
+    an earlier object has it; else the smallest new one that is written for none."""
+    new = range(request.next_id, request.next_id + NUMBERS_AHEAD)
+    asked = [number if number in new or number in request.pointed_ids else None for number in written]
+    owners = {number: index for index, number in reversed(list(enumerate(asked)))}
+    free = (n for n in count(request.next_id) if n not in owners and n not in request.pointed_ids)
     return [
-        number if number is not None and owners[number] == index and number not in taken else next(free)
-        for index, number in enumerate(written)
+        number if number is not None and owners[number] == index else next(free)
+        for index, number in enumerate(asked)
     ]
 
 
