@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from tests.inference.noise_clips import noise
+from torch import Tensor
 
 from unipixel.core.prompts import Box, Point
 from unipixel.errors import MediaError, PromptError, SessionError
@@ -78,11 +79,11 @@ def test_a_refused_or_interrupted_frame_leaves_the_tracker_as_it_was(
 
     monkeypatch.setattr(MaskTracker, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        live.step(clip.frame(1))
-    again = live.step(clip.frame(1))
+        live.step(clip.frame(1), {1: Point(31, 31)})
+    again = live.step(clip.frame(1), {1: Point(31, 31)})
     fresh = model.live()
     fresh.step(clip.frame(0), {0: Point(9, 9), 1: Point(30, 30)})
-    assert fresh.step(clip.frame(1)) == again
+    assert fresh.step(clip.frame(1), {1: Point(31, 31)}) == again
 
 
 def test_any_picture_is_a_frame(model: Predictor) -> None:
@@ -92,3 +93,30 @@ def test_any_picture_is_a_frame(model: Predictor) -> None:
     opaque = np.concatenate([frame, np.full((40, 60, 1), 255, np.uint8)], axis=2)
     assert model.live().step(opaque, {0: Point(20, 20)}) == wanted
     assert model.live().step(frame.astype(np.uint16) * 257, {0: Point(20, 20)}) == wanted
+
+
+def test_objects_are_decoded_together_and_as_alone(model: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, live, sizes = noise(4), model.live(), list[int]()
+    decoder = model.model.sam2.sam_mask_decoder
+    decode = decoder.forward
+
+    def counting(
+        features: Tensor, position: Tensor, high_res: object, sparse: Tensor, dense: Tensor
+    ) -> object:
+        sizes.append(len(sparse))
+        return decode(features, position, high_res, sparse, dense)
+
+    places = {number: Point(2.0 + 3 * number, 20) for number in range(18)}
+    live.step(clip.frame(0), places)
+    monkeypatch.setattr(decoder, "forward", counting)
+    together = [
+        live.step(clip.frame(index), {40: Point(5, 5)} if index == 2 else None) for index in (1, 2, 3)
+    ]
+    assert sorted(sizes) == sorted([16, 2, 16, 2, 1, 16, 2, 1])
+    monkeypatch.undo()
+    for number in (0, 17):
+        alone = model.live()
+        alone.step(clip.frame(0), {number: places[number]})
+        for index, found in enumerate(together, 1):
+            mask = alone.step(clip.frame(index))[number].rle.decode()
+            assert (mask != found[number].rle.decode()).mean() < 1e-3

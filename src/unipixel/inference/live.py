@@ -7,7 +7,7 @@ section 2).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -20,8 +20,8 @@ from unipixel.core.prompts import Prompt
 from unipixel.errors import MediaError, PromptError, SessionError
 from unipixel.inference.frames import encode_frames
 from unipixel.inference.prompting import as_sequence, groups
-from unipixel.inference.tracking import read_masks
-from unipixel.model.sam2 import FrameFeatures, FrameMasks, MaskPrompt, TrackState
+from unipixel.inference.tracking import OBJECTS_AT_ONCE, read_masks
+from unipixel.model.sam2 import FrameFeatures, FrameMasks, MaskPrompt, TrackState, join_states
 from unipixel.model.unipixel import UniPixel
 
 CONDITIONING_KEPT = 4
@@ -67,12 +67,17 @@ class LiveTracker:
         features = encode_frames(self._model, [clip.frame(0)])
         found: dict[int, FrameMask] = {}
         after: dict[int, TrackState] = {}
-        for number in sorted({*self._states, *pointed}):
-            masks, after[number] = self._step(number, pointed.get(number), clip, features)
+        for number, pointing in pointed.items():
+            masks, after[number] = self._point(number, pointing, clip, features)
             found[number] = read_masks(masks, self.num_frames, clip)[0]
+        for numbers in self._alike(number for number in self._states if number not in pointed):
+            state = join_states([self._states[number] for number in numbers])
+            masks, state = self._tracker.step(state, features)
+            found.update(zip(numbers, read_masks(masks, self.num_frames, clip), strict=True))
+            after.update((number, state.of(place)) for place, number in enumerate(numbers))
         self._states, self._size = after, (clip.height, clip.width)
         self.num_frames += 1
-        return found
+        return {number: found[number] for number in sorted(found)}
 
     def drop(self, number: int) -> None:
         """Follow an object no more."""
@@ -88,13 +93,19 @@ class LiveTracker:
                 f"the frame is {(clip.height, clip.width)}, those before it {self._size} (height, width)"
             )
 
-    def _step(
-        self, number: int, pointing: Pointing | None, clip: Clip, features: FrameFeatures
+    def _alike(self, numbers: Iterable[int]) -> Iterator[list[int]]:
+        """Objects that remember the same frames, as many at once as are decoded together."""
+        by_form: dict[object, list[int]] = {}
+        for number in numbers:
+            by_form.setdefault(self._states[number].form, []).append(number)
+        for alike in by_form.values():
+            for first in range(0, len(alike), OBJECTS_AT_ONCE):
+                yield alike[first : first + OBJECTS_AT_ONCE]
+
+    def _point(
+        self, number: int, pointing: Pointing, clip: Clip, features: FrameFeatures
     ) -> tuple[FrameMasks, TrackState]:
         state = self._states.get(number)
-        if pointing is None:
-            assert state is not None, "an object begins with a prompt"
-            return self._tracker.step(state, features)
         prompt = _prompt(number, pointing, clip, self._model)
         if state is None:
             state = self._tracker.start(None, 1, self.num_frames)

@@ -3,7 +3,7 @@
 from unipixel.model.sam2.config import HieraConfig, MemoryAttentionConfig, MemoryEncoderConfig, Sam2Config
 from unipixel.model.sam2.prompt_encoder import FourierPositions, PromptEncoder
 from unipixel.model.sam2.sam2 import FrameFeatures, Sam2
-from unipixel.model.sam2.state import FrameMasks, MaskPrompt, Memory, Pointer, TrackState
+from unipixel.model.sam2.state import FrameMasks, MaskPrompt, Memory, Pointer, TrackState, join_states
 from unipixel.model.sam2.tracker import MaskTracker, low_res_to_size
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "Sam2",
     "Sam2Config",
     "TrackState",
+    "join_states",
     "low_res_to_size",
 ]

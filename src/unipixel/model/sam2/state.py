@@ -3,8 +3,10 @@
 Letters: O objects, P points, c channels, m memory channels, S image side, h w = S/16.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from unipixel.errors import PromptError
@@ -66,6 +68,11 @@ class Memory:
     tokens: Tensor
     pointer: Tensor
 
+    def of(self, index: int) -> "Memory":
+        """That of one object."""
+        one = slice(index, index + 1)
+        return Memory(self.frame, self.tokens[one], self.pointer[one])
+
 
 @dataclass(frozen=True)
 class Pointer:
@@ -73,6 +80,10 @@ class Pointer:
 
     frame: int
     value: Tensor
+
+    def of(self, index: int) -> "Pointer":
+        """That of one object."""
+        return Pointer(self.frame, self.value[index : index + 1])
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,22 @@ class TrackState:
         return (self.frame - frame) * self.direction
 
     @property
+    def form(self) -> tuple[object, ...]:
+        """What must be the same for the states of different objects to be stepped as one."""
+        parts = (self.conditioning, self.recent, self.pointers)
+        frames = tuple(tuple(one.frame for one in part) for part in parts)
+        return (self.frame, self.num_frames, self.direction, *frames)
+
+    def of(self, index: int) -> "TrackState":
+        """That of one object."""
+        return replace(
+            self,
+            conditioning=tuple(memory.of(index) for memory in self.conditioning),
+            recent=tuple(memory.of(index) for memory in self.recent),
+            pointers=tuple(pointer.of(index) for pointer in self.pointers),
+        )
+
+    @property
     def num_objects(self) -> int | None:
         """O, or None before the first prompt."""
         return len(self.conditioning[0].pointer) if self.conditioning else None
@@ -110,6 +137,26 @@ class TrackState:
         ]
         tensors += [pointer.value for pointer in self.pointers]
         return sum({id(tensor): tensor.numel() * tensor.element_size() for tensor in tensors}.values())
+
+
+def join_states(states: Sequence[TrackState]) -> TrackState:
+    """States of one form, of different objects, as one."""
+    first = states[0]
+    assert all(state.form == first.form for state in states), "states of different forms cannot be joined"
+    if len(states) == 1:
+        return first
+    conditioning = [_join_memories(found) for found in zip(*(s.conditioning for s in states), strict=True)]
+    recent = [_join_memories(found) for found in zip(*(s.recent for s in states), strict=True)]
+    pointers = [
+        Pointer(found[0].frame, torch.cat([pointer.value for pointer in found]))
+        for found in zip(*(s.pointers for s in states), strict=True)
+    ]
+    return replace(first, conditioning=tuple(conditioning), recent=tuple(recent), pointers=tuple(pointers))
+
+
+def _join_memories(found: Sequence[Memory]) -> Memory:
+    tokens, pointers = ([memory.tokens for memory in found], [memory.pointer for memory in found])
+    return Memory(found[0].frame, torch.cat(tokens), torch.cat(pointers))
 
 
 @dataclass(frozen=True)
