@@ -1,14 +1,18 @@
 """The two views of a clip: sizes within a budget, Qwen's patch layout, and the square mask view."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from unipixel.core.conversation import user
 from unipixel.core.media import Clip, check_sides
-from unipixel.core.request import PixelBudget
-from unipixel.errors import MediaError
+from unipixel.core.request import PixelBudget, Request
+from unipixel.errors import MediaError, RequestError
+from unipixel.loading import load
 from unipixel.model.inputs import QWEN2_5_LAYOUT
 from unipixel.processing.vision import (
     MASK_MEAN,
@@ -122,3 +126,23 @@ def test_the_mask_view_ignores_the_aspect_ratio_and_smooths() -> None:
     red = mask_view(frame, 32)[0, 0] * MASK_STD[0] + MASK_MEAN[0]
     torch.testing.assert_close(red[:, :15], torch.ones(32, 15), rtol=0, atol=1e-5)
     assert (red[:, 17:] - 0.5).abs().max() < 0.1
+
+
+def test_the_clock_of_a_film_reaches_the_language_view(golden_checkpoint: Path) -> None:
+    """Steps of two seconds move the second pair two positions further than steps of one (2 ticks a
+    second)."""
+    processor = load(golden_checkpoint).processor
+    clip = Clip.open(np.zeros((4, 30, 30, 3), np.uint8))
+    model = load(golden_checkpoint).model
+    rows = []
+    for seconds in (1.0, 2.0):
+        request = Request(clip, (user("What?"),), seconds_per_step=seconds)
+        inputs = processor.prepare(request).inputs
+        assert inputs.view.seconds_per_grid == (seconds,)
+        rows.append(model.backbone.positions(inputs)[0, 0])
+    visual = inputs.token_ids[0] == model.tokens.video
+    first, second = (positions[visual].unique() for positions in rows)
+    assert (first[1] - first[0]).item() == 2
+    assert (second[1] - second[0]).item() == 4
+    with pytest.raises(RequestError, match="above 0"):
+        Request(clip, (user("What?"),), seconds_per_step=0)

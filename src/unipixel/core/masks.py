@@ -87,8 +87,13 @@ class RLE:
     def decode(self) -> Mask:
         """The mask as a boolean array [H, W]."""
         runs = _runs(self.counts)
-        flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-        return np.ascontiguousarray(flat.reshape(self.width, self.height).T)
+        mask = np.zeros((self.height, self.width), dtype=np.bool_)
+        if len(runs) > 1:
+            by_column = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(self.width, self.height)
+            ends = np.cumsum(runs)
+            first, last = int(ends[0]) // self.height, -(-int(ends[len(ends) // 2 * 2 - 1]) // self.height)
+            mask[:, first:last] = by_column[first:last].T  # turning the rest round would cost as much again
+        return mask
 
     @property
     def runs(self) -> NDArray[np.int64]:

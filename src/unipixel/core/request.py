@@ -14,6 +14,8 @@ from unipixel.errors import PromptError, RequestError
 
 GREEDY_BELOW = 1e-6
 """Below it logits divided by the temperature leave float32, and the choice is greedy in any case."""
+FRAME_LIST_STEP = 1.0
+"""Seconds between two pairs of frames of a list: it counts as 2 frames per second."""
 TOKEN_PIXELS = 28 * 28
 """Pixels that one language-view token covers (a 2x2 group of 14-pixel patches)."""
 
@@ -130,8 +132,9 @@ class Request:
     features precede the first question (`<|mem|>`, architecture.md section 2). `forced_answer` is read
     instead of generated (teacher forcing); `answer_prefix` opens the generated answer. `keep_frames` are
     always among the frames that the language model sees. `num_frames` and `pixels` default to the model's
-    own. New objects of the answer are numbered from `next_id` on; a number that the answer writes counts if
-    it is a new one, or one of `pointed_ids`, which the question points at.
+    own; `seconds_per_step` is the time between two pairs of frames, 1 second as for lists of frames
+    (benchmarks.md 0.2). New objects of the answer are numbered from `next_id` on; a number that the answer
+    writes counts if it is a new one, or one of `pointed_ids`, which the question points at.
     """
 
     clip: Clip
@@ -142,6 +145,7 @@ class Request:
     keep_frames: tuple[int, ...] = ()
     num_frames: int | None = None
     pixels: PixelBudget | None = None
+    seconds_per_step: float = FRAME_LIST_STEP
     decoding: Decoding = field(default_factory=Decoding)
     next_id: int = 0
     pointed_ids: frozenset[int] = frozenset()
@@ -151,6 +155,10 @@ class Request:
             raise RequestError(f"a request is about a Clip; found {type(self.clip).__name__}: use Clip.open")
         object.__setattr__(self, "turns", tuple(self.turns))
         object.__setattr__(self, "memory", tuple(self.memory))
+        step = _number(self.seconds_per_step, "seconds_per_step")
+        if not (math.isfinite(step) and step > 0):
+            raise RequestError(f"seconds_per_step must be above 0; found {step:g}")
+        object.__setattr__(self, "seconds_per_step", step)
         self._check_turns()
         self._check_memory()
         check_text(self.answer_prefix)

@@ -34,15 +34,16 @@ class EncodedClip:
         self.frames = EncodedFrames(model, clip, keep_bytes)
         self._model = model
         self._processor = processor
-        self._read: dict[tuple[tuple[int, ...], PixelBudget | None], ReadClip] = {}
+        self._read: dict[tuple[tuple[int, ...], PixelBudget | None, float], ReadClip] = {}
 
     def read_for(self, request: Request) -> ReadClip:
         """The clip as a request wants it shown, read now unless it was before."""
         frames = tuple(self._processor.shown_frames(request))
-        key = (frames, request.pixels)
+        step = request.seconds_per_step
+        key = (frames, request.pixels, step)
         read = self._read.pop(key, None)
         if read is None:
-            prepared = self._processor.prepare_clip(self.clip, frames, request.pixels)
+            prepared = self._processor.prepare_clip(self.clip, frames, request.pixels, step)
             inputs = prepared.inputs.to(self._model.device, self._model.dtype)
             read = ReadClip(read_prefix(self._model, inputs), prepared.shown)
         self._read[key] = read  # the latest stands last

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unipixel.core.masks import MaskTrack
 from unipixel.core.media import Clip, check_sides
-from unipixel.core.request import PixelBudget, Request
+from unipixel.core.request import FRAME_LIST_STEP, PixelBudget, Request
 from unipixel.core.response import FinishReason, Mention, Response, SegmentedObject
 from unipixel.core.sampling import check_kept, keep_frames, uniform_indices
 from unipixel.model.backbone import LAYOUTS
@@ -89,15 +89,22 @@ class Processor:
 
     def prepare(self, request: Request) -> Prepared:
         """Everything that the language side reads for one request."""
-        clip = self.prepare_clip(request.clip, self.shown_frames(request), request.pixels)
+        frames, step = self.shown_frames(request), request.seconds_per_step
+        clip = self.prepare_clip(request.clip, frames, request.pixels, step)
         return Prepared(clip, self.prepare_question(request, clip.shown))
 
-    def prepare_clip(self, clip: Clip, frames: Sequence[int], pixels: PixelBudget | None) -> PreparedClip:
+    def prepare_clip(
+        self,
+        clip: Clip,
+        frames: Sequence[int],
+        pixels: PixelBudget | None,
+        seconds_per_step: float = FRAME_LIST_STEP,
+    ) -> PreparedClip:
         """The system's turn and some frames of a clip; `pixels` defaults to the model's own."""
         check_sides(clip)
         budget = (pixels or self.config.pixels).for_frames(len(frames))
         size = language_size(clip.height, clip.width, *budget, self.layout)
-        view = language_view(clip.read(frames), size, self.layout)
+        view = language_view(clip.read(frames), size, self.layout, seconds_per_step)
         token_ids = self._as_row(text.clip_pieces(view.grids[0].num_tokens))
         inputs = Inputs(token_ids, torch.ones_like(token_ids).bool(), view)
         return PreparedClip(inputs, Shown(tuple(frames), view.grids[0]))

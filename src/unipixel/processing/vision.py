@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from unipixel.core.request import FRAME_LIST_STEP
 from unipixel.model.inputs import QWEN2_5_LAYOUT, Grid, LanguageView, VisualLayout
-
-SECONDS_PER_GRID = 1.0
-"""Frame lists count as 2 frames per second, so one pair lasts one second."""
 
 MASK_MEAN = (0.485, 0.456, 0.406)
 MASK_STD = (0.229, 0.224, 0.225)
@@ -39,7 +37,10 @@ def language_size(
 
 
 def language_view(
-    frames: NDArray[np.uint8], size: tuple[int, int], layout: VisualLayout = QWEN2_5_LAYOUT
+    frames: NDArray[np.uint8],
+    size: tuple[int, int],
+    layout: VisualLayout = QWEN2_5_LAYOUT,
+    seconds_per_step: float = FRAME_LIST_STEP,
 ) -> LanguageView:
     """frames uint8 [T, H, W, 3] -> normalised patches of T frames resized to `size` (the last frame repeated
     until the temporal steps are full)."""
@@ -50,7 +51,7 @@ def language_view(
     missing = -len(pixels) % layout.pair
     pixels = torch.cat([pixels, pixels[-1:].expand(missing, -1, -1, -1)])
     grid = Grid(len(pixels) // layout.pair, height // layout.patch, width // layout.patch, layout)
-    return LanguageView(_patches(pixels, grid), (grid,), (SECONDS_PER_GRID,))
+    return LanguageView(_patches(pixels, grid), (grid,), (seconds_per_step,))
 
 
 def resize_picture(frame: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
