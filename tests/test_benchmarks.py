@@ -51,3 +51,22 @@ def test_questions_asked_together_share_the_passes_of_the_language_model() -> No
     rows, _ = run("batch.py", "--questions", "3", "--tokens", "4", *SMALL)
     # alone: 3 questions of a pass each and 3 more for its answer; reading a clip is a pass, too
     assert numbers(rows, 2, 4, 6) == [[3 * (1 + 4), 3 + 4, 0], [3 * 4, 4, 0]]
+
+
+def test_objects_of_a_micro_batch_are_followed_together_with_the_same_loss() -> None:
+    rows, printed = run("training.py", "--frames", "2", "--batch", "2", "--steps", "1")
+    assert [row[0] for row in rows] == ["together", "sample by sample"]
+    assert rows[0][6] == rows[1][6], "losses"
+    assert "where the time goes: language model" in printed
+
+
+def test_a_long_file_is_opened_quickly_a_second_time_and_loaders_give_samples() -> None:
+    files = ("--items", "4000", "--megabytes", "3")
+    small = ("--height", "48", "--side", "64", "--visits", "1", "--workers", "1", "--repeats", "1")
+    rows, printed = run("readers.py", *files, *small)
+    arrays, coco = rows[0], rows[1]
+    assert (arrays[0], arrays[2]) == ("videorefer_short_caption", "4000") and coco[0] == "paco_lvis"
+    assert all(2.5 < float(row[1]) < 4 for row in (arrays, coco)), "megabytes"
+    assert {line.split(" |")[0] for line in printed.splitlines() if line.count("|") == 7} >= {
+        *("| segment", "| refer", "| describe", "| remember")
+    }

@@ -32,6 +32,7 @@ ALLOWED = {
         "core",
         "data",
         "evaluation",
+        "hub",
         "model",
         "processing",
         "predictor",
@@ -39,6 +40,7 @@ ALLOWED = {
         "errors",
     },
     "parity": {"core", "inference", "model", "processing", "predictor", "loading", "errors"},
+    "serving": {"core", "output", "inference", "predictor", "loading", "errors"},
 }
 HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "peft", "huggingface_hub"}
 TORCH_FREE = {"errors", "core", "hub", "output", "data", "evaluation"}
@@ -117,7 +119,16 @@ def test_starting_imports_nothing_heavy(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["core.media", "core.question", "hub", "output.export", "data.synthetic.files", "cli.main"]
+    "name",
+    [
+        "core.media",
+        "core.question",
+        "hub",
+        "output.export",
+        "data.synthetic.files",
+        "serving.client",
+        "cli.main",
+    ],
 )
 def test_torch_free_modules_load_without_torch(name: str) -> None:
     assert python("-c", f"import sys, unipixel.{name}; print('torch' in sys.modules)") == "False\n"

@@ -55,3 +55,24 @@ class DataError(UniPixelError):
     def __reduce__(self) -> tuple[type["DataError"], tuple[str, str, str, str]]:
         """Loader processes hand errors on; by default only the message would travel."""
         return type(self), (self.file, self.place, self.found, self.expected)
+
+
+class SampleUnusable(DataError):
+    """A sample of which no conversation can be made; loaders count it by its `reason` and take another.
+
+    Attributes:
+        sample: its name.
+        reason: in a few words, to be counted.
+    """
+
+    def __init__(self, sample: str, reason: str, expected: str) -> None:
+        super().__init__("", f"sample {sample}", reason, expected)
+        self.sample = sample
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["SampleUnusable"], tuple[str, str, str]]:  # type: ignore[override]
+        return type(self), (self.sample, self.reason, self.expected)
+
+
+class LeftOut(SampleUnusable):
+    """A sample that limits leave out, or in which nothing is asked for; nothing is wrong with it."""

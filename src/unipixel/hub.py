@@ -1,14 +1,19 @@
-"""Finding a checkpoint's folder by a bundled name, a path or a hub id; free of torch, so that a wrong name is
-told at once."""
+"""Finding a checkpoint's folder by a bundled name, a path or a hub id, and data sets on the hub. Free of
+torch, so that a wrong name is told at once."""
 
 from __future__ import annotations
 
 import difflib
+import glob
+import hashlib
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from unipixel.errors import WeightsError
+from unipixel.errors import DataError, WeightsError
 
 BUNDLED = ("unipixel-tiny",)
 """Models that come with the package."""
@@ -68,3 +73,97 @@ def _fetch(name: str) -> Path:
             f"{name!r} is no local folder, and the model hub did not give it ({type(error).__name__}).{hint} "
             f"Check the name and the connection, or fetch it elsewhere and give its folder."
         ) from error
+
+
+# Data
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a repository: its path there, bytes, and SHA-256 where the hub knows one (large files)."""
+
+    path: str
+    size: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a repository of data holds at one commit. licence: as its page states it."""
+
+    repo: str
+    revision: str
+    licence: str
+    files: tuple[HubFile, ...]
+
+
+def list_data(repo: str) -> Listing:
+    """The files of a repository of data, with their sizes.
+
+    Raises:
+        DataError: there is no connection, no such repository, or its terms must be accepted first.
+    """
+    from huggingface_hub import HfApi
+
+    with _blamed(repo):
+        info = HfApi().dataset_info(repo, files_metadata=True)
+    licence = (info.card_data.get("license") if info.card_data else None) or "not stated"
+    files = tuple(
+        HubFile(one.rfilename, one.size or 0, one.lfs.sha256 if one.lfs else None)
+        for one in info.siblings or ()
+    )
+    return Listing(repo, info.sha or "main", str(licence), files)
+
+
+def fetch_data(listing: Listing, files: Sequence[HubFile], root: Path) -> None:
+    """Bring files of a repository below a folder, at their paths. What is there already is not fetched again,
+    and what was interrupted goes on. Checksums are compared where the hub knows them.
+
+    Raises:
+        DataError: as in `list_data`, or a file is not what the hub says.
+    """
+    from huggingface_hub import snapshot_download
+
+    with _blamed(listing.repo):
+        snapshot_download(
+            listing.repo,
+            repo_type="dataset",
+            revision=listing.revision,
+            allow_patterns=[glob.escape(file.path) for file in files],
+            local_dir=root,
+        )
+    for file in files:
+        _check_content(root / file.path, file)
+
+
+def _check_content(local: Path, file: HubFile) -> None:
+    if not local.is_file():
+        raise DataError(local, "", "no such file", "the file that was to be fetched; try again")
+    if local.stat().st_size != file.size:
+        raise DataError(
+            local, "", f"{local.stat().st_size} bytes", f"{file.size}; remove it and fetch it again"
+        )
+    if file.sha256 is None:
+        return
+    with local.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != file.sha256:
+        expected = f"{file.sha256}; remove it and fetch it again"
+        raise DataError(local, "", f"content with the SHA-256 {found}", expected)
+
+
+@contextmanager
+def _blamed(repo: str) -> Iterator[None]:
+    """What the hub's library raises, as one line that says what to do."""
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    page = f"https://huggingface.co/datasets/{repo}"
+    try:
+        yield
+    except GatedRepoError as error:
+        steps = f"its terms accepted: open {page}, accept them, and log in with `hf auth login`"
+        raise DataError(repo, "", "data that is not open to everyone", steps) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        found = f"no answer from the hub ({type(error).__name__})"
+        expected = f"a connection and the right name; or fetch {page} elsewhere, and copy it below the root"
+        raise DataError(repo, "", found, expected) from error

@@ -22,6 +22,7 @@ from unipixel.hub import find_checkpoint, is_adapter
 from unipixel.model import checkpoint as layouts
 from unipixel.model.checkpoint import Layout, read_config, shapes_of, write_checkpoint
 from unipixel.model.config import ModelConfig
+from unipixel.model.own_parts import check_consent
 from unipixel.model.sam2 import Sam2Config
 from unipixel.model.unipixel import UniPixel
 from unipixel.model.weights import (
@@ -61,6 +62,7 @@ def load(
     sam2: str | os.PathLike[str] | None = None,
     sam2_preset: str | None = None,
     seed: int | None = None,
+    trust_code: bool = False,
 ) -> Predictor:
     """Open a model.
 
@@ -70,13 +72,13 @@ def load(
     fresh, untrained model; its own parts are drawn by `seed`. None of these four is taken where the
     checkpoint has no use for it; where it has, `sam2_preset` is "b+" and `seed` 0 unless given.
     device: "auto" (cuda, mps or cpu) or a torch device; dtype: "auto" (bfloat16 on cuda, else float32) or a
-    torch dtype's name.
+    torch dtype's name. trust_code: run the code of parts of a user's own that the checkpoint names.
 
     Raises WeightsError when something is missing, unexpected or does not fit, into memory too, and
     ConfigError for an option without use; nothing is ignored.
     """
     place = choose_device(device)
-    target = _Target(place, choose_dtype(dtype, place))
+    target = _Target(place, choose_dtype(dtype, place), trust_code)
     folder = find_checkpoint(name_or_path)
     given = _Given(base, Path(sam2) if sam2 is not None else None, sam2_preset, seed)
     if is_adapter(folder):
@@ -127,10 +129,11 @@ def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 
 @dataclass(frozen=True)
 class _Target:
-    """Where a model's weights will lie, and as what."""
+    """Where a model's weights will lie, and as what; whether a checkpoint's own code may run."""
 
     device: torch.device
     dtype: torch.dtype
+    trust_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,7 @@ class _Given:
 def _open_whole(folder: Path, target: _Target) -> Predictor:
     tokenizer = Tokenizer.open(folder)
     config = read_config(folder, tokenizer.ids())
+    check_consent(config.own_parts, target.trust_code, str(folder))
     files = weight_files(folder)
     check_memory(_shapes(config, folder), target.dtype, target.device, str(folder))
     model = empty_model(config, target.dtype)
@@ -172,6 +176,7 @@ def _open_adapter(folder: Path, given: _Given, target: _Target) -> Predictor:
     source = f"{folder} over {base_folder}"
     tokenizer = Tokenizer.open(folder)
     config = read_config(folder, tokenizer.ids())
+    check_consent(config.own_parts, target.trust_code, str(folder))
     shapes = _shapes(config, folder)
     merged = {name: shapes[name] for name in merged_names(folder) if name in shapes}
     check_memory(shapes, target.dtype, target.device, source, estimate_bytes(merged, torch.float32))

@@ -14,22 +14,15 @@ from tests.data.by_hand import HEIGHT, WIDTH, Blocks, clip_of, film_of, samples_
 from unipixel.core.conversation import Segment, Turn, assistant, user
 from unipixel.core.prompts import Box, Point
 from unipixel.data.annotations import resize_region
-from unipixel.data.conversations import (
-    Conversation,
-    LeftOut,
-    Provenance,
-    SampleUnusable,
-    check_limits,
-    converse,
-    film_frames,
-    published_words,
-)
+from unipixel.data.conversations import Conversation, Provenance, converse
+from unipixel.data.limits import check_limits, published_words
 from unipixel.data.phrasing import normalise_query
 from unipixel.data.policy import CORRECTED, EVALUATION, PUBLISHED, FramePolicy, Policy, TextPolicy
 from unipixel.data.sample import Caption, Choice, Exchange, Expression, Facts, Media, Sample
+from unipixel.data.shown import film_frames
 from unipixel.data.visual_prompts import draw_pointer
 from unipixel.data.wording import Wording
-from unipixel.errors import ConfigError
+from unipixel.errors import ConfigError, LeftOut, SampleUnusable
 
 KINDS = {
     "segment": "seg_video",

@@ -63,7 +63,7 @@ def sound(items: Iterator[Item], root: Path) -> list[Item]:
     given = list(items)
     write_jsonl(file, given)
     problems: list[DataError] = []
-    assert check_jsonl(file, None, problems.append) == len(given)
+    assert check_jsonl(file, None, problems.append).items == len(given)
     assert [*map(str, problems)] == []
     return given
 

@@ -4,19 +4,16 @@ import copy
 import json
 import pickle
 import random
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from tests.data.own_data import EXAMPLES, HEIGHT, NUM_FRAMES, WIDTH, make_files, written
 
-import unipixel
 from unipixel.core.masks import RLE
 from unipixel.core.prompts import Box, Point
-from unipixel.core.writing import write_picture, write_video
 from unipixel.data.checking import check_jsonl
 from unipixel.data.jsonl import (
     FrameSpan,
@@ -34,36 +31,12 @@ from unipixel.data.registry import open_dataset
 from unipixel.data.sample import Caption, Choice, Exchange, Expression
 from unipixel.errors import DataError, OutputError
 
-WIDTH, HEIGHT, FPS, NUM_FRAMES = 160, 120, 8, 24
-DOCUMENT = Path(unipixel.__file__).parents[2] / "docs" / "data.md"
-EXAMPLES = [
-    json.loads(text) for text in re.findall(r"```json\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
-]
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All files that the examples of the document name."""
     root = tmp_path_factory.mktemp("mine")
-    for name in ("pictures", "masks", "clips", "market"):
-        (root / name).mkdir()
-    frame = np.full((HEIGHT, WIDTH, 3), 90, dtype=np.uint8)
-    for name in ("pictures/cups.jpg", "pictures/street.jpg", "market/0.jpg", "market/1.jpg"):
-        write_picture(root / name, frame)
-    write_video(root / "clips" / "kitchen.mp4", [frame + index for index in range(NUM_FRAMES)], FPS)
-    labels = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
-    labels[20:60, 30:70] = 3
-    for name in ("street", "cook-0", "cook-8"):
-        Image.fromarray(labels).save(root / "masks" / f"{name}.png")
-    Image.fromarray(labels[:50]).save(root / "masks" / "small.png")
-    Image.fromarray(labels).save(root / "masks" / "jpeg.png", format="JPEG")
+    make_files(root)
     return root
-
-
-def written(folder: Path, *items: Any, name: str = "mine.jsonl") -> Path:
-    file = folder / name
-    file.write_text("".join(json.dumps(item) + "\n" for item in items), "utf-8")
-    return file
 
 
 def problems(file: Path, root: Path | None = None) -> list[str]:
@@ -774,7 +747,7 @@ def test_damage_is_named_with_its_place(folder: Path, name: str) -> None:
     good = [json.dumps(GOOD | {"id": f"good {number}"}).encode() for number in range(2)]
     file.write_bytes(b"\n".join([good[0], line, good[1]]) + b"\n")
     told: list[DataError] = []
-    assert check_jsonl(file, None, told.append) == 3
+    assert check_jsonl(file, None, told.append).items == 3
     assert told, "the damage was not found"
     where = f"line 2, {place}" if place else "line 2"
     assert [problem.place for problem in told if problem.place == where] == [where], [*map(str, told)]
@@ -812,7 +785,7 @@ def test_any_value_in_any_place_is_read_or_named(folder: Path) -> None:
     draw = random.Random(5).sample(items, 1000)
     file = written(folder, *draw, name="junk.jsonl")
     told: list[DataError] = []
-    assert check_jsonl(file, None, told.append) == len(draw)
+    assert check_jsonl(file, None, told.append).items == len(draw)
     named = {int(problem.place.split(",")[0].removeprefix("line ")) for problem in told}
     good = dict(read_items(file, lambda _: None))
     read = set(good)

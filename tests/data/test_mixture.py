@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tests.data.by_hand import samples_of_every_task
 
-from unipixel.data.conversations import LeftOut, SampleUnusable, converse
+from unipixel.data.conversations import converse
 from unipixel.data.mixture import (
     Batch,
     Kinds,
@@ -32,7 +32,7 @@ from unipixel.data.mixture import (
 )
 from unipixel.data.policy import PUBLISHED
 from unipixel.data.sample import Exchange, Sample
-from unipixel.errors import ConfigError, DataError
+from unipixel.errors import ConfigError, DataError, LeftOut, SampleUnusable
 
 
 @dataclass(frozen=True)

@@ -84,3 +84,23 @@ def test_an_object_on_no_shown_frame_is_refused_by_name(frames: dict[int, tuple[
     objects = [remembered(0, {0: LEFT}), remembered(8, frames)]
     with pytest.raises(PromptError, match=r"object \[8\] is visible on none .*\[0, 6\]"):
         memory_regions(objects, [0, 6], Grid(1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "size", [(40, 80), (56, 84), (57, 83), (300, 40), (28, 28), (13, 7), (720, 1280), (480, 854)]
+)
+@pytest.mark.parametrize("cells", [(2, 3), (5, 4), (1, 1), (18, 22)])
+def test_cells_from_run_lengths_are_those_of_the_resize(
+    size: tuple[int, int], cells: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(hash((size, cells)) % 1000)
+    height, width = size
+    masks = np.zeros((4, height, width), dtype=bool)
+    masks[0, rng.integers(height, size=4), rng.integers(width, size=4)] = True
+    top, left = rng.integers(height), rng.integers(width)
+    masks[1, top : top + height // 3 + 1, left : left + width // 3 + 1] = True
+    masks[2, :, width // 2 :] = True
+    grid = Grid(2, 2 * cells[0], 2 * cells[1])
+    track = MaskTrack(tuple(FrameMask(n, RLE.from_mask(mask), 1.0, True) for n, mask in enumerate(masks[:3])))
+    regions = memory_regions([RememberedObject(0, track)], range(4), grid)
+    torch.testing.assert_close(regions[:, 0], pool_masks(torch.from_numpy(masks).float(), grid))

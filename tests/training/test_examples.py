@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from tests.data.by_hand import HEIGHT, WIDTH, Blocks, clip_of, samples_of_every_task
 from torch import Tensor
@@ -258,6 +259,20 @@ def test_label_masks_follow_both_rules() -> None:
     assert int(published.sum()) == 6 * 4, "and a row on each side is touched"
     assert (corrected <= published).all() and published[1, 0].any() and not published[0].any()
     assert label_masks(masks[:0], 16, "published").shape == (3, 0, 16, 16)
+
+
+@pytest.mark.parametrize("size", [(56, 84), (480, 854), (768, 768), (900, 1100), (31, 1200)])
+def test_label_masks_are_those_of_a_resize_of_the_whole(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    masks = np.zeros((3, 2, *size), dtype=bool)
+    masks[0, 0, size[0] // 3 : size[0] // 2, size[1] // 5 : size[1] // 3] = True
+    masks[0, 1, -1, -1] = masks[1, 1, 0, 0] = True
+    masks[2] = rng.random((2, *size)) > 0.5
+    whole = torch.from_numpy(masks).transpose(0, 1).float()
+    side = 256
+    resized = F.interpolate(whole, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+    assert torch.equal(label_masks(masks, side, "published"), resized > 0)
+    assert torch.equal(label_masks(masks, side, "corrected"), resized > 0.5)
 
 
 def test_stills_of_general_talk_are_pictures_and_all_others_videos(

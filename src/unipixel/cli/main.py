@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
+from unipixel.cli import data
 from unipixel.cli.ask import PromptOrder, ask
 from unipixel.cli.chat import chat
 from unipixel.cli.convert import convert
 from unipixel.cli.doctor import doctor
+from unipixel.cli.evaluate import compare, evaluate, judge, score
+from unipixel.cli.train import train
 
 # Plain help: with markup, "[0]" in a help text would vanish.
 app = typer.Typer(
@@ -24,6 +27,12 @@ app.command(cls=PromptOrder)(ask)
 app.command()(chat)
 app.command()(convert)
 app.command()(doctor)
+app.command(name="eval")(evaluate)
+app.command()(score)
+app.command()(judge)
+app.command()(compare)
+app.command()(train)
+app.add_typer(data.app, name="data")
 
 
 def _show_version(wanted: bool) -> None:

@@ -21,7 +21,7 @@ make one up (floating-point libraries differ from it, and from each other, on ab
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -194,6 +194,10 @@ class RegionMasks:
             return None
         return {frame: entry for entry, frame in enumerate(self.frames) if frame >= 0}
 
+    def only(self, objects: Sequence[int]) -> RegionMasks:
+        """Some of the objects; see SelectiveMasks."""
+        return replace(self, objects=tuple(self.objects[place] for place in objects))
+
     def read(self, frames: Sequence[int], height: int, width: int) -> Masks:
         """Masks of all objects: bool [O, len(frames), height, width]; see ObjectMasks."""
         result = np.zeros((self.num_objects, len(frames), height, width), dtype=np.bool_)
@@ -251,6 +255,10 @@ class LabelMaps:
     def num_objects(self) -> int:
         return len(self.ids)
 
+    def only(self, objects: Sequence[int]) -> LabelMaps:
+        """Some of the objects; see SelectiveMasks."""
+        return replace(self, ids=tuple(self.ids[place] for place in objects))
+
     def read(self, frames: Sequence[int], height: int, width: int) -> Masks:
         """Masks of all objects: bool [O, len(frames), height, width]; see ObjectMasks.
 
@@ -277,6 +285,10 @@ class MaskFiles:
     @property
     def num_objects(self) -> int:
         return len(self.files)
+
+    def only(self, objects: Sequence[int]) -> MaskFiles:
+        """Some of the objects; see SelectiveMasks."""
+        return replace(self, files=tuple(self.files[place] for place in objects))
 
     def read(self, frames: Sequence[int], height: int, width: int) -> Masks:
         """Masks of all objects: bool [O, len(frames), height, width]; see ObjectMasks. Nothing is resized."""

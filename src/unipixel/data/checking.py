@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from unipixel.core.media import Clip
 from unipixel.core.progress import OnProgress, watched
 from unipixel.data.files import inside
+from unipixel.data.findings import Findings, files_behind, key_of
 from unipixel.data.jsonl.file import Lines, read_items
 from unipixel.data.jsonl.item import Item
 from unipixel.data.jsonl.parts import FrameSpan, ItemMedia, MaskPicture, Outline, Region, Shape, When, told
@@ -19,7 +22,7 @@ from unipixel.data.jsonl.rules import wrong_size
 from unipixel.data.jsonl.samples import Placed, PlacedMasks, make_sample, open_media
 from unipixel.data.registry import Dataset
 from unipixel.data.sample import Media, Sample
-from unipixel.errors import DataError, UniPixelError
+from unipixel.errors import DataError, LeftOut, UniPixelError
 
 _BLOCK = 16  # frames whose masks are decoded together
 
@@ -27,23 +30,60 @@ _BLOCK = 16  # frames whose masks are decoded together
 # A user's file
 
 
-def check_jsonl(file: Path, root: Path | None, report: Report, on_progress: OnProgress | None = None) -> int:
-    """Check every line of a JSONL file, its pictures, videos and masks. Returns how many lines there are.
+@dataclass(frozen=True)
+class Checked:
+    """How many items there are; how many of them hold nothing that is asked for; how many were as they had
+    been when they were looked at before."""
+
+    items: int
+    left_out: int = 0
+    known: int = 0
+
+    def __add__(self, other: Checked) -> Checked:
+        return Checked(self.items + other.items, self.left_out + other.left_out, self.known + other.known)
+
+
+def check_jsonl(
+    file: Path,
+    root: Path | None,
+    report: Report,
+    on_progress: OnProgress | None = None,
+    cache: Path | None = None,
+) -> Checked:
+    """Check every line of a JSONL file, its pictures, videos and masks.
 
     Args:
         file: the file.
         root: the folder that its paths are relative to; None is its own.
         report: told of every problem.
         on_progress: told after every item that could be read.
+        cache: folder for what is found (`data.files.default_cache`), so that the same items need no second
+            look; None keeps nothing.
 
     Raises:
         DataError: the file is missing, cannot be read, or is empty.
     """
-    total = len(Lines.of(file))
-    clips = _Clips()
-    for line, item in watched(read_items(file, report), f"checking {file.name}", total, on_progress):
-        _ItemCheck(item, line, file, root or file.parent, report, clips).run()
-    return total
+    lines, base, clips = Lines.of(file), root or file.parent, _Clips()
+    items = watched(read_items(file, report), f"checking {file.name}", len(lines), on_progress)
+    with Findings(cache, f"{file.resolve()}") as findings:
+        for line, item in items:
+            text = (str(file), line, str(base), lines.read(line - 1))
+            look = partial(_look_into, item, line, file, base, clips)
+            findings.look(key_of(text, _files_of(item, base)), look, report)
+        return Checked(len(lines), known=findings.known)
+
+
+def _look_into(item: Item, line: int, file: Path, root: Path, clips: _Clips, report: Report) -> None:
+    _ItemCheck(item, line, file, root, clips, report).run()
+
+
+def _files_of(item: Item, root: Path) -> Iterator[Path]:
+    """The pictures, videos and pictures of masks that an item names."""
+    for path in item.media.paths if item.media is not None else ():
+        yield root / path
+    for _, region in _regions(item):
+        if isinstance(region.shape, MaskPicture):
+            yield root / region.shape.path
 
 
 class _Clips:
@@ -68,8 +108,8 @@ class _ItemCheck:
     line: int
     file: Path
     root: Path
-    report: Report
     clips: _Clips
+    report: Report
 
     def run(self) -> None:
         media = self.item.media
@@ -189,8 +229,10 @@ def _times(item: Item) -> Iterator[tuple[str, When]]:
 # A registered data set
 
 
-def check_dataset(data: Dataset, report: Report, on_progress: OnProgress | None = None) -> int:
-    """Make every sample of a data set, open its pictures and decode its masks. Returns how many there are.
+def check_dataset(
+    data: Dataset, report: Report, on_progress: OnProgress | None = None, cache: Path | None = None
+) -> Checked:
+    """Make every sample of a data set, open its pictures and decode its masks.
 
     What is wrong with the annotations is told when the data set is opened (`open_dataset`'s `on_problem`).
 
@@ -198,31 +240,47 @@ def check_dataset(data: Dataset, report: Report, on_progress: OnProgress | None 
         data: the data set.
         report: told of every problem.
         on_progress: told after every sample.
+        cache: see `check_jsonl`.
     """
-    clips = _Clips()
+    clips, left_out = _Clips(), 0
     seen: dict[str, int] = {}
-    name = f"checking {data.info.name} {data.split}"
-    for index in watched(range(len(data)), name, len(data), on_progress):
-        place = f"sample {index}"
-        try:
-            sample = data[index]
+    name = f"{data.info.name} {data.split}"
+    with Findings(cache, f"{name} {data.rows.file} {data.choices}") as findings:
+        for index in watched(range(len(data)), f"checking {name}", len(data), on_progress):
+            try:
+                sample = data[index]
+            except LeftOut:
+                left_out += 1
+                continue
+            except UniPixelError as error:
+                report(_placed(error, data, f"sample {index}"))
+                continue
             place = f"sample {index} ({sample.id})"
             if sample.id in seen:
-                report(
-                    DataError(data.rows.file, place, "its name again", f"one unlike sample {seen[sample.id]}")
-                )
+                found = f"one unlike sample {seen[sample.id]}"
+                report(DataError(data.rows.file, place, "its name again", found))
             seen.setdefault(sample.id, index)
-            _read_whole(sample, clips)
-        except DataError as error:
-            where = error.file or data.rows.file
-            report(DataError(where, error.place or place, error.found, error.expected))
-        except UniPixelError as error:
-            found = str(error).removesuffix(".")
-            report(DataError(data.rows.file, place, found, "files that can be read"))
-    return len(data)
+            key = key_of((name, place, data.choices), chain([data.rows.file], files_behind(sample)))
+            findings.look(key, partial(_read_whole, sample, clips, data, place), report)
+        return Checked(len(data), left_out, findings.known)
 
 
-def _read_whole(sample: Sample, clips: _Clips) -> None:
+def _placed(error: UniPixelError, data: Dataset, place: str) -> DataError:
+    """A problem with its file and place."""
+    if isinstance(error, DataError):
+        return DataError(error.file or data.rows.file, error.place or place, error.found, error.expected)
+    return DataError(data.rows.file, place, str(error).removesuffix("."), "files that can be read")
+
+
+def _read_whole(sample: Sample, clips: _Clips, data: Dataset, place: str, report: Report) -> None:
+    """Open the clip and decode all masks; tell if that cannot be done."""
+    try:
+        _decode_all(sample, clips)
+    except UniPixelError as error:
+        report(_placed(error, data, place))
+
+
+def _decode_all(sample: Sample, clips: _Clips) -> None:
     """Open the clip and decode all masks on the frames that carry them."""
     if sample.media is None:
         return

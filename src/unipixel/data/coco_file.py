@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.decoder import WHITESPACE  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any, Literal
@@ -148,6 +148,10 @@ class CocoMasks:
     @property
     def num_objects(self) -> int:
         return len(self.places)
+
+    def only(self, objects: Sequence[int]) -> CocoMasks:
+        """Some of the objects; see SelectiveMasks."""
+        return replace(self, places=tuple(self.places[place] for place in objects))
 
     def read(self, frames: Sequence[int], height: int, width: int) -> Masks:
         """The masks, repeated for each of `frames`: bool [O, len(frames), height, width]; see ObjectMasks."""

@@ -7,98 +7,54 @@ size of a batch alone; ranks and loader workers only divide it, so any number of
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
-from numpy.random import PCG64, Generator, SeedSequence
+from numpy.random import Generator
 from numpy.typing import NDArray
 
-from unipixel.data.conversations import DATA_TYPES, DataType, LeftOut, SampleUnusable, data_type
-from unipixel.data.sample import Sample
+from unipixel.data.failures import Failure, Tally, Tolerance, TooManyFailures, failure_of, tell
+from unipixel.data.kinds import (
+    DATA_TYPES,
+    DataType,
+    Kinds,
+    alike_kinds,
+    pointed_by,
+    pointing_halves,
+    scan_kinds,
+)
+from unipixel.data.randomness import named_generator
+from unipixel.data.sample import Sample, Samples
 from unipixel.data.visual_prompts import PointedBy
-from unipixel.errors import ConfigError, DataError, UniPixelError
+from unipixel.errors import ConfigError, UniPixelError
+
+__all__ = [
+    "Batch",
+    "Epoch",
+    "Failure",
+    "Kinds",
+    "Mixture",
+    "Part",
+    "Position",
+    "Shard",
+    "Tally",
+    "Tolerance",
+    "TooManyFailures",
+    "alike_kinds",
+    "pointing_halves",
+    "scan_kinds",
+    "with_ratios",
+]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 Numbers = NDArray[np.int64]
-
-WORTH_A_WORD = 100
-"""How many failures are told one by one; those after them are only counted."""
-
-
-# Kinds
-
-
-@dataclass(frozen=True, eq=False)
-class Kinds:
-    """The kind of every sample of a data set: places in DATA_TYPES, uint8 [n]."""
-
-    codes: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def __getitem__(self, index: int) -> DataType:
-        return DATA_TYPES[int(self.codes[index])]
-
-    @classmethod
-    def of(cls, kinds: Iterable[DataType]) -> Kinds:
-        """From their names."""
-        return cls(np.array([DATA_TYPES.index(kind) for kind in kinds], dtype=np.uint8))
-
-
-def scan_kinds(name: str, samples: Sequence[Sample], seed: int) -> Kinds:
-    """The kinds of all samples of a data set, each made once (its files stay closed).
-
-    A random half of a data set that points does so with clicks, the other with boxes (A.2). A sample that
-    cannot be made counts as the kind before it: it fails, and is counted, when its turn comes.
-    """
-    kinds: list[DataType] = []
-    for index, way in enumerate(pointing_halves(name, len(samples), seed)):
-        try:
-            sample = samples[index]
-        except DataError:
-            kinds.append(kinds[-1] if kinds else "text")
-            continue
-        kinds.append(data_type(sample, sample.media is not None and sample.media.is_still, way))
-    return Kinds.of(kinds)
-
-
-def alike_kinds(name: str, samples: Sequence[Sample], seed: int) -> Kinds:
-    """The same for a data set whose samples are all like the first and too many to be made in advance."""
-    if not len(samples):
-        raise ConfigError(f"{name} has no samples")
-    first = samples[0]
-    still = first.media is not None and first.media.is_still
-    code = {way: DATA_TYPES.index(data_type(first, still, way)) for way in _WAYS}
-    ways = pointing_halves(name, len(samples), seed)
-    return Kinds(np.array([code[way] for way in ways], dtype=np.uint8))
-
-
-def pointing_halves(name: str, count: int, seed: int) -> list[PointedBy]:
-    """What each of `count` samples of a data set points with: a random half clicks, the others boxes."""
-    order = _generator(seed, "halves", name).permutation(count)
-    ways: list[PointedBy] = ["box"] * count
-    for index in order[: count // 2].tolist():
-        ways[index] = "point"
-    return ways
-
-
-_WAYS: tuple[PointedBy, PointedBy] = ("point", "box")
-
-
-def pointed_by(kind: DataType) -> PointedBy | None:
-    """What conversations of a kind point with, if they do."""
-    return next((way for way in _WAYS if f"_{way}" in kind), None)
-
 
 # The plan
 
@@ -116,7 +72,7 @@ class Part:
     """
 
     name: str
-    samples: Sequence[Sample]
+    samples: Samples
     kinds: Kinds
     repeats: float = 1.0
 
@@ -177,37 +133,6 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Tolerance:
-    """What is done about samples of which nothing can be made.
-
-    Attributes:
-        attempts: how many samples in their place are tried.
-        share: of the samples tried so many may fail, once `least` have been tried; those that the policy's
-            limits leave out do not count.
-        least: before that nothing is said of shares.
-    """
-
-    attempts: int = 10
-    share: float = 0.05
-    least: int = 200
-
-    def __post_init__(self) -> None:
-        if self.attempts < 0 or not 0 <= self.share <= 1 or self.least < 1:
-            raise ConfigError(f"{self}; expected attempts from 0, a share from 0 to 1, least from 1")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A sample of which nothing could be made: whose, why in a few words to be counted, and in full."""
-
-    dataset: str
-    index: int
-    reason: str
-    message: str
-    left_out: bool = False
-
-
-@dataclass(frozen=True)
 class Batch(Generic[T]):
     """What a shard gets of a batch.
 
@@ -222,43 +147,6 @@ class Batch(Generic[T]):
     kind: DataType
     after: Position
     failures: tuple[Failure, ...] = ()
-
-
-class TooManyFailures(DataError):
-    """More samples failed than the tolerance allows; the message has the counts."""
-
-    def __init__(self, counts: str, expected: str) -> None:
-        super().__init__("", "the mixture", counts, expected)
-
-    def __reduce__(self) -> tuple[type[TooManyFailures], tuple[str, str]]:  # type: ignore[override]
-        return type(self), (self.found, self.expected)
-
-
-@dataclass
-class Tally:
-    """Counts of what was tried and what failed, by data set and reason; one for each process that reads, and
-    one for whoever puts batches together."""
-
-    tolerance: Tolerance = field(default_factory=Tolerance)
-    tried: int = 0
-    failed: Counter[tuple[str, str]] = field(default_factory=Counter)
-    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def add(self, made: int, failures: Sequence[Failure]) -> None:
-        """Count a batch's items and failures; raises TooManyFailures."""
-        self.tried += made + len(failures)
-        for failure in failures:
-            counter = self.left_out if failure.left_out else self.failed
-            counter[failure.dataset, failure.reason] += 1
-        total, limit = self.failed.total(), self.tolerance
-        if self.tried >= limit.least and total > limit.share * self.tried:
-            raise TooManyFailures(
-                f"{total} of {self.tried} samples that failed ({self})", f"at most {limit.share:.0%} of them"
-            )
-
-    def __str__(self) -> str:
-        counts = [*self.failed.most_common(), *self.left_out.most_common()]
-        return "; ".join(f"{name}: {reason}, {count} times" for (name, reason), count in counts) or "none"
 
 
 # Reading
@@ -336,14 +224,14 @@ class Mixture:
         for code in np.unique(codes):
             kind = DATA_TYPES[code]
             queue = items[codes == code]
-            _generator(self.seed, "shuffle", epoch, kind).shuffle(queue)
+            named_generator(self.seed, "shuffle", epoch, kind).shuffle(queue)
             starts = self._starts(len(queue))
             dropped[kind] = max(0, len(queue) - len(starts) * self.batch_size)
             batches += [(len(queues), start) for start in starts]
             queues.append((kind, queue))
         self._check_filled(queues, dropped)
         table = np.array(batches, dtype=np.int64)
-        _generator(self.seed, "batches", epoch).shuffle(table)
+        named_generator(self.seed, "batches", epoch).shuffle(table)
         return Epoch(tuple(queues), table, dropped)
 
     def _drawn(self, part: Part, first: int, epoch: int) -> Numbers:
@@ -351,7 +239,7 @@ class Mixture:
         count = len(part.samples)
         whole = np.tile(np.arange(count, dtype=np.int64), int(part.repeats))
         share = round((part.repeats - int(part.repeats)) * count)
-        others = _generator(self.seed, "share", epoch, part.name).permutation(count)[:share]
+        others = named_generator(self.seed, "share", epoch, part.name).permutation(count)[:share]
         return np.concatenate([whole, others]) + first
 
     def _starts(self, count: int) -> range:
@@ -403,7 +291,7 @@ class Mixture:
                 if (turn - 1) % shard.workers != shard.worker:
                     continue  # loaders ask their workers in turn, from where they begin
                 batch = self._batch(order, Position(position.epoch, step), after, make, shard)
-                _tell(batch.failures, tally)
+                tell(batch.failures, tally)
                 tally.add(len(batch.items), batch.failures)
                 yield batch
             position = Position(position.epoch + 1, 0)
@@ -436,29 +324,12 @@ class Mixture:
         """What is made of the item at a place of a queue, or of the next that something can be made of."""
         for attempt in range(self.tolerance.attempts + 1):
             part, index = self.find(int(queue[(place + attempt) % len(queue)]))
-            rng = _generator(self.seed, "item", *visit, attempt)
+            rng = named_generator(self.seed, "item", *visit, attempt)
             try:
                 return make(part.samples[index], rng, pointed_by(part.kinds[index]))
             except UniPixelError as error:
-                failures.append(_failure(part.name, index, error))
+                failures.append(failure_of(part.name, index, error))
         raise TooManyFailures(
             f"{self.tolerance.attempts + 1} samples in a row that failed, the last: {failures[-1].message}",
             "samples of which something can be made",
         )
-
-
-def _failure(name: str, index: int, error: UniPixelError) -> Failure:
-    reason = error.reason if isinstance(error, SampleUnusable) else type(error).__name__
-    return Failure(name, index, reason, str(error), isinstance(error, LeftOut))
-
-
-def _tell(failures: Sequence[Failure], tally: Tally) -> None:
-    for failure in failures:
-        if not failure.left_out and tally.failed.total() < WORTH_A_WORD:
-            log.warning("%s %d is replaced: %s", failure.dataset, failure.index, failure.message)
-
-
-def _generator(seed: int, *names: str | int) -> Generator:
-    """Randomness of its own for everything that has a name."""
-    digest = hashlib.blake2b(repr(names).encode(), digest_size=8).digest()
-    return Generator(PCG64(SeedSequence([seed, int.from_bytes(digest, "big")])))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from numpy.random import Generator
 
-from unipixel.core.conversation import Part, Refer
+from unipixel.core.conversation import Part, Refer, Segment
 from unipixel.data.sample import Caption, Choice, Expression
 from unipixel.data.wording import OPTIONS, Wording, fill, fill_text, joined
 
@@ -104,5 +104,17 @@ def point(text: str, numbers: Sequence[int], slots: Sequence[Refer], bare: bool 
         if slot is not None:
             stop = found.start() if bare else found.end()
             parts += [text[end:stop], "" if bare else " ", slot]
+            end = found.end()
+    return joined([*parts, text[end:]])
+
+
+def masked(text: str, numbers: Collection[int], named: Collection[int]) -> tuple[Part, ...]:
+    """Text with a mask for every mention of one of `numbers`, in its place, or behind it if it is `named`."""
+    parts: list[Part] = []
+    end = 0
+    for found in _MENTION.finditer(text):
+        number = int(found[1])
+        if number in numbers:
+            parts += [text[end : found.start()], f"[{number}] " if number in named else "", Segment()]
             end = found.end()
     return joined([*parts, text[end:]])

@@ -29,7 +29,7 @@ from unipixel.data.files import (
     read_pickle,
 )
 from unipixel.data.sample import Facts, Sample, Task
-from unipixel.errors import ConfigError, DataError
+from unipixel.errors import ConfigError, DataError, SampleUnusable
 
 T = TypeVar("T")
 
@@ -228,7 +228,8 @@ class Dataset:
         return len(self.rows.items)
 
     def __getitem__(self, index: int) -> Sample:
-        """Sample `index`; IndexError beyond the last, DataError when its annotation is damaged."""
+        """Sample `index`; IndexError beyond the last, DataError when its annotation is damaged, LeftOut when
+        nothing is asked for in it."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.info.name} {self.split} has samples 0 to {len(self) - 1}, not {index}")
         return self._made(self.rows.items[index % len(self)])
@@ -240,7 +241,7 @@ class Dataset:
         try:
             return self.rows.make(item)
         except DataError as error:
-            if error.file:
+            if error.file or isinstance(error, SampleUnusable):
                 raise
             raise DataError(self.rows.file, error.place, error.found, error.expected) from error
 

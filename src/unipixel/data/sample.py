@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, get_args
+from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,6 +161,37 @@ class ObjectMasks(Protocol):
             DataError: an annotation file is missing, damaged, or does not fit the frames.
         """
         ...
+
+
+@runtime_checkable
+class SelectiveMasks(ObjectMasks, Protocol):
+    """ObjectMasks that can leave objects alone, so that nothing is decoded for those."""
+
+    def only(self, objects: Sequence[int]) -> ObjectMasks:
+        """The masks of the objects at these places, in that order."""
+        ...
+
+
+def only(masks: ObjectMasks, objects: Sequence[int]) -> ObjectMasks:
+    """Masks of some objects of a sample, in that order; the others are not decoded where that is possible."""
+    if tuple(objects) == tuple(range(masks.num_objects)):
+        return masks
+    return masks.only(objects) if isinstance(masks, SelectiveMasks) else _Picked(masks, tuple(objects))
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """Some of the objects of masks that can only be read together."""
+
+    whole: ObjectMasks
+    objects: tuple[int, ...]
+
+    @property
+    def num_objects(self) -> int:
+        return len(self.objects)
+
+    def read(self, frames: Sequence[int], height: int, width: int) -> Masks:
+        return self.whole.read(frames, height, width)[list(self.objects)]
 
 
 # Words
@@ -345,6 +376,8 @@ class Sample:
         key_frame: the frame that must be seen whatever else is sampled (`frame_idx`); None if there is none.
         every_frame: whether all frames are seen, however few are asked for (Inst-IT; frames of TVQA).
         free_ids: whether the numbers mean nothing (a bare `<region>`), so that training may draw others.
+        literal: whether dialogues are said as they stand, as in a person's own data: each `[id]` of an answer
+            that is to "segment" or "remember" is a mask. Else the task has a form of its own for them.
         ignored: pixels that count neither way in scores, as one object (ReasonSeg, quirk Q1); None for none.
         foreground: everything that is annotated in the clip, as one object (ReVOS robustness); None for none.
         facts: what evaluation wants to know.
@@ -367,6 +400,7 @@ class Sample:
     key_frame: int | None = None
     every_frame: bool = False
     free_ids: bool = False
+    literal: bool = False
     ignored: ObjectMasks | None = None
     foreground: ObjectMasks | None = None
     facts: Facts = field(default_factory=Facts)
@@ -416,3 +450,11 @@ class Sample:
 
     def _refuse(self, found: str, expected: str) -> None:
         raise DataError("", f"sample {self.id}", found, expected)
+
+
+class Samples(Protocol):
+    """Anything with a length that gives samples by their numbers from 0, as often as they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sample: ...

@@ -162,6 +162,7 @@ def _from_ours(content: Mapping[str, Any], tokens: TokenIds, folder: Path) -> Mo
             pixels=PixelBudget(**content["pixels"]),
             licences=Licences(**content["licences"]),
             name=content["name"],
+            own_parts=content.get("own_parts", {}),
         )
     except (KeyError, TypeError) as error:
         raise WeightsError(
@@ -185,6 +186,7 @@ def our_config(config: ModelConfig) -> dict[str, Any]:
         "num_frames": config.num_frames,
         "pixels": asdict(config.pixels),
         "licences": asdict(config.licences),
+        **({"own_parts": dict(config.own_parts)} if config.own_parts else {}),
     }
 
 
@@ -201,6 +203,11 @@ def published_config(config: ModelConfig) -> dict[str, Any]:
         "region_order": (config.region_order, "window"),
         "seconds": (config.seconds, "published"),
     }
+    if config.own_parts:
+        raise ConfigError(
+            f"the published layout has no place for parts of one's own ({', '.join(config.own_parts)}); "
+            "write the layout 'unipixel'"
+        )
     wrong = [
         f"{name}={ours!r} (the published code computes {theirs!r})"
         for name, (ours, theirs) in departures.items()
@@ -286,6 +293,7 @@ def initialise_own_parts(model: UniPixel) -> None:
 
     Needs a filled backbone and mask decoder. Norms and the encoding of time stay as their modules made them.
     """
+    assert not model.config.own_parts, "parts of a user's own begin as their classes make them"
     prompt = model.object_prompt
     for module in (*model.seg_head, *prompt.fuse, prompt.click, prompt.box, prompt.time):
         _xavier(module)

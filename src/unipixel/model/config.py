@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from unipixel.core.request import PixelBudget
 from unipixel.errors import ConfigError
 from unipixel.model.object_memory import RegionOrder
+from unipixel.model.own_parts import check_own_parts
 from unipixel.model.sam2.config import Sam2Config
 
 Seconds: TypeAlias = Literal["published", "fractional"]
@@ -56,8 +57,9 @@ class ModelConfig:
 
     `backbone` names the family and `backbone_config` holds its sizes as transformers writes them.
     `region_order`, `seconds` and `sam2.rotary_gradients` are the named choices of architecture.md section 4.
-    `num_frames` and `pixels`: what the language model is shown by default. Raises ConfigError for values of a
-    wrong kind and unknown choices.
+    `num_frames` and `pixels`: what the language model is shown by default. `own_parts`: a user's classes in
+    place of the model's, by part (`model.own_parts`); whoever builds the model has asked for consent.
+    Raises ConfigError for values of a wrong kind and unknown choices.
     """
 
     backbone_config: Mapping[str, Any]
@@ -71,8 +73,10 @@ class ModelConfig:
     pixels: PixelBudget = field(default_factory=PixelBudget)
     licences: Licences = field(default_factory=Licences)
     name: str = "unnamed"
+    own_parts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_own_parts(self.own_parts)
         for name, choices in (("region_order", get_args(RegionOrder)), ("seconds", get_args(Seconds))):
             if getattr(self, name) not in choices:
                 expected = " or ".join(repr(choice) for choice in choices)

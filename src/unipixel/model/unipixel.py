@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from unipixel.model.config import ModelConfig, TokenIds
 from unipixel.model.inputs import Inputs, Output
 from unipixel.model.object_memory import ObjectMemory
 from unipixel.model.object_prompt import ObjectPromptEncoder
+from unipixel.model.own_parts import find_class
 from unipixel.model.sam2 import MaskTracker, Sam2
 
 
@@ -46,6 +48,16 @@ class UniPixel(nn.Module):
         self.object_memory = ObjectMemory(backbone.visual_size, backbone.hidden_size, config.region_order)
         self.seg_head = SegHead(backbone.hidden_size, config.hidden_tokens, config.sam2.d_model)
         self.sam2 = Sam2(config.sam2)
+        self.tracker_class: Callable[[Sam2], MaskTracker] = MaskTracker
+        for part, path in config.own_parts.items():
+            self.replace_part(part, find_class(path))
+
+    def replace_part(self, part: str, kind: Any) -> None:
+        """Put a new instance of a user's own class in the place of a part (`model.own_parts`)."""
+        if part == "tracker":
+            self.tracker_class = kind
+        else:
+            setattr(self, part, kind(self.config, self.backbone))
 
     @property
     def tokens(self) -> TokenIds:
@@ -64,7 +76,7 @@ class UniPixel(nn.Module):
     @property
     def tracker(self) -> MaskTracker:
         """Turns hidden tokens into masks, frame after frame."""
-        return MaskTracker(self.sam2)
+        return self.tracker_class(self.sam2)
 
     def read(self, x: Inputs, seen: VisualFeatures | None = None) -> Tensor:
         """Everything that the language model reads, as embeddings [B, L, d].

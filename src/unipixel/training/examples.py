@@ -26,13 +26,13 @@ from unipixel.core.tokens import (
     VISION_END,
     VISION_START,
 )
-from unipixel.data.conversations import Conversation, LeftOut, Provenance, SampleUnusable, converse
+from unipixel.data.conversations import Conversation, Provenance, converse
 from unipixel.data.policy import Fidelity, Policy
 from unipixel.data.sample import Sample
 from unipixel.data.synthetic.scene import Scene
 from unipixel.data.tasks import Question
 from unipixel.data.visual_prompts import PointedBy
-from unipixel.errors import PromptError
+from unipixel.errors import LeftOut, PromptError, SampleUnusable
 from unipixel.model.inputs import NO_CLIP, Inputs, Targets, collate
 from unipixel.processing import text
 from unipixel.processing.processor import Prepared, PreparedClip, Processor
@@ -139,11 +139,38 @@ def conversation_labels(token_ids: Tensor, processor: Processor) -> Tensor:
 def label_masks(masks: NDArray[np.bool_], side: int, rule: Fidelity) -> Tensor:
     """bool [O, T, H, W] at the clip's size -> bool [T, O, side, side] (B, "label_mask"): bilinear with
     antialias, then above 0 ("published") or above a half ("corrected")."""
-    if not masks.size:
-        return torch.zeros(masks.shape[1], masks.shape[0], side, side, dtype=torch.bool)
-    frames = torch.from_numpy(masks).transpose(0, 1).float()
-    resized = F.interpolate(frames, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
-    return resized > (0 if rule == "published" else 0.5)
+    above = 0 if rule == "published" else 0.5
+    found = torch.zeros(masks.shape[1], masks.shape[0], side, side, dtype=torch.bool)
+    for number, on_frames in enumerate(masks):
+        seen = np.flatnonzero(on_frames.any(axis=(1, 2)))
+        if len(seen):
+            columns, resized = _resized(on_frames[seen], side)
+            found[torch.from_numpy(seen), number, :, columns] = resized > above
+    return found
+
+
+def _resized(masks: NDArray[np.bool_], side: int) -> tuple[slice, Tensor]:
+    """bool [N, H, W], each holding something -> the columns in which there is something, and what, float
+    [N, side, columns]: bilinear with antialias, one side after the other, as torch does it."""
+    rows = _filled(torch.from_numpy(masks.any(axis=(0, 2))))
+    band = torch.from_numpy(masks[:, rows]).float()
+    band = _interpolate(band, (band.shape[1], side))
+    columns = _filled(band.amax((0, 1)) > 0)
+    wide = torch.zeros(*masks.shape[:2], columns.stop - columns.start)
+    wide[:, rows] = band[:, :, columns]
+    return columns, _interpolate(wide, (side, wide.shape[2]))
+
+
+def _filled(seen: Tensor) -> slice:
+    """From the first to the last that is true; one more where that is only one, since torch does not resize
+    pictures right that are one pixel wide."""
+    places = seen.nonzero().flatten()
+    first, last = int(places[0]), int(places[-1]) + 1
+    return slice(first, last) if last - first > 1 else slice(max(0, first - 1), max(last, 2))
+
+
+def _interpolate(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(masks[None], size=size, mode="bilinear", align_corners=False, antialias=True)[0]
 
 
 def join_supervised(items: Sequence[Supervised], pad_id: int) -> Supervised:
@@ -167,8 +194,10 @@ def _inputs(conversation: Conversation, processor: Processor) -> Inputs:
     if conversation.clip is None:
         return _text_inputs(conversation, processor)
     check_sides(conversation.clip)
-    clip = processor.prepare_clip(conversation.clip, conversation.frames, conversation.pixels)
-    clip = _timed(clip, conversation, processor)
+    clip = processor.prepare_clip(
+        conversation.clip, conversation.frames, conversation.pixels, conversation.seconds_per_step
+    )
+    clip = _as_still(clip, processor) if conversation.is_still else clip
     try:
         question = processor.prepare_question(conversation.request(answered=True), clip.shown)
     except PromptError as error:
@@ -177,14 +206,11 @@ def _inputs(conversation: Conversation, processor: Processor) -> Inputs:
     return Prepared(clip, question).inputs
 
 
-def _timed(clip: PreparedClip, conversation: Conversation, processor: Processor) -> PreparedClip:
-    """The clip with its own speed, and a still of general talk as a picture."""
-    view, ids = clip.inputs.view, clip.inputs.token_ids
-    view = replace(view, seconds_per_grid=(conversation.seconds_per_step,))
-    if conversation.is_still:
-        tokens = processor.config.tokens
-        view = replace(view, is_image=(True,))
-        ids = torch.where(ids == tokens.video, tokens.image, ids)
+def _as_still(clip: PreparedClip, processor: Processor) -> PreparedClip:
+    """The only frame of a clip as a picture: how stills of general talk are seen."""
+    tokens, ids = processor.config.tokens, clip.inputs.token_ids
+    view = replace(clip.inputs.view, is_image=(True,))
+    ids = torch.where(ids == tokens.video, tokens.image, ids)
     return replace(clip, inputs=replace(clip.inputs, token_ids=ids, view=view))
 
 

@@ -77,6 +77,7 @@ def make_sample(item: Item, file: Path, line: int, root: Path, dataset: str = "j
         annotated=_annotated(item, placed),
         key_frame=item.key_frame,
         free_ids=item.free_ids,
+        literal=True,
         ignored=PlacedMasks((placed.ignored,), root, where) if placed.ignored else None,
         pointers=pointers if any(pointers) else (),
         facts=item.facts,
@@ -257,6 +258,10 @@ class PlacedMasks:
     @property
     def num_objects(self) -> int:
         return len(self.objects)
+
+    def only(self, objects: Sequence[int]) -> PlacedMasks:
+        """Some of the objects; see SelectiveMasks."""
+        return replace(self, objects=tuple(self.objects[place] for place in objects))
 
     def read(self, frames: Sequence[int], height: int, width: int) -> Masks:
         """Masks of all objects: bool [O, len(frames), height, width]; see ObjectMasks."""

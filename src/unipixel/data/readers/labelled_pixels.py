@@ -18,7 +18,7 @@ from unipixel.data.annotations import LabelMaps, read_labels
 from unipixel.data.files import list_numbered
 from unipixel.data.registry import Option, Rows, Source, dataset
 from unipixel.data.sample import Expression, Media, Sample
-from unipixel.errors import DataError
+from unipixel.errors import DataError, LeftOut
 
 NUMBERING = Option(
     "numbering",
@@ -98,7 +98,7 @@ def _make(layout: Layout, source: Source, classes: Classes, stem: str) -> Sample
     values = np.flatnonzero(np.bincount(read_labels(labels).reshape(-1))).tolist()
     asked = [value for value in values if value not in classes.unasked]
     if not asked:
-        raise DataError(labels, "", f"nothing but the values {values}", "a class that is asked for")
+        raise LeftOut(stem, "nothing to ask for", f"a class that is asked for, not only {values}")
     rounds = []
     for place, value in enumerate(asked):
         name = classes.name(value)
