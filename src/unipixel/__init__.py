@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from unipixel.loading import load, save
     from unipixel.predictor import Predictor
+    from unipixel.serving.client import Client
 
 __version__ = "0.1.0"
 
@@ -70,6 +71,7 @@ _HOMES = {
     "LiveTracker": "inference.live",
     "PixelAnswer": "inference.pixel_qa",
     "PixelQaWording": "inference.pixel_qa",
+    "Client": "serving.client",
     "AnswerInterrupted": "inference.session",
     "Exchange": "inference.session",
     "Question": "inference.session",
@@ -89,6 +91,7 @@ __all__ = [
     "AnswerInterrupted",
     "AnswerStream",
     "Box",
+    "Client",
     "Clip",
     "ConfigError",
     "Decoding",

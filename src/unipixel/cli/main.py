@@ -12,6 +12,7 @@ from unipixel.cli.chat import chat
 from unipixel.cli.convert import convert
 from unipixel.cli.doctor import doctor
 from unipixel.cli.evaluate import compare, evaluate, judge, score
+from unipixel.cli.serve import serve
 from unipixel.cli.train import train
 
 # Plain help: with markup, "[0]" in a help text would vanish.
@@ -33,6 +34,7 @@ app.command()(judge)
 app.command()(compare)
 app.command()(train)
 app.add_typer(data.app, name="data")
+app.command()(serve)
 
 
 def _show_version(wanted: bool) -> None:

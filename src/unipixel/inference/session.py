@@ -554,11 +554,15 @@ class Session:
                 if self.known.is_as(before):  # else it was corrected or removed in the meantime
                     self.known.put(self[before.id].with_masks(kept[before.id]))
 
-    def _take(
-        self, asked: Question, prepared: PreparedQuestion, spoken: Spoken, words: bool
+    def take(
+        self, asked: Question, prepared: PreparedQuestion, spoken: Spoken, *, remember_words: bool = True
     ) -> tuple[Response, list[int]]:
-        """Put an answer into the memory: what was pointed at, and what the answer asks masks for. The
-        response without its objects, and their numbers."""
+        """Put what was said into the memory: what was pointed at, and what the answer asks masks for. The
+        response without its objects, and their numbers: they are to be followed.
+
+        For callers that answer in steps; `ask` does it all. Raises SessionError if the session has changed
+        since the question was made.
+        """
         asked.check()
         text, mentions = self.processor.words(prepared, spoken.token_ids)
         numbers = [mention.object_id for mention in mentions]
@@ -567,7 +571,7 @@ class Session:
                 self._add(self._pointed_at(number, prompt))
         for number, hidden in zip(numbers, spoken.mask_prompts, strict=True):
             self._add(self._said(number, asked, hidden.float().cpu().numpy()))
-        if words:
+        if remember_words:
             said = asked.request.answer_prefix + text
             self.exchanges = (*self.exchanges, Exchange(asked.text, said or "…"))
         response = Response(
@@ -660,7 +664,7 @@ class AnswerStream:
         written, _ = session.processor.words(answering.questions[0], answering.token_ids(0))
         if written.startswith(shown) and written != shown:
             yield written[len(shown) :]
-        response, numbers = session._take(self._question, answering.questions[0], answering.spoken()[0], True)
+        response, numbers = session.take(self._question, answering.questions[0], answering.spoken()[0])
         try:
             self._response = session._complete(response, numbers)
         except AnswerInterrupted as stop:
@@ -690,7 +694,7 @@ def ask_together(questions: Sequence[Question], *, remember_words: bool = True) 
     asked = [Asked(question.request, question.session.encoded) for question in questions]
     said = speak(first.model, first.processor, asked)
     taken = [
-        question.session._take(question, prepared, spoken, remember_words)
+        question.session.take(question, prepared, spoken, remember_words=remember_words)
         for question, (prepared, spoken) in zip(questions, said, strict=True)
     ]
     return [

@@ -1,0 +1,72 @@
+"""What can be done on a session, as steps for the worker: the same for a request and for a job."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from unipixel.core.objects import SessionObject
+from unipixel.core.prompts import Prompt
+from unipixel.errors import PromptError
+from unipixel.inference.session import Question
+from unipixel.serving.prompt_schema import Size
+from unipixel.serving.sessions_models import AskBody, CorrectBody, ReferBody, TrackBody, core_prompts
+from unipixel.serving.turns import ServedSession, follow, then_follow
+
+
+@dataclass(frozen=True)
+class Touched:
+    """The objects that something was done to, as they are then, and the session's next number."""
+
+    objects: tuple[SessionObject, ...]
+    next_id: int
+
+
+def size_of(session: ServedSession) -> Size:
+    """(width, height) of the clip."""
+    return session.clip.width, session.clip.height
+
+
+def question(session: ServedSession, body: AskBody, most_tokens: int) -> Question:
+    """A question, composed when its turn has come."""
+    prompts = core_prompts(body.prompts, size_of(session))
+    numbered: dict[int, Prompt] | list[Prompt] = prompts
+    if body.numbers is not None:
+        if len(set(body.numbers)) != len(prompts) or len(body.numbers) != len(prompts):
+            raise PromptError(f"{len(prompts)} prompts have {len(body.numbers)} numbers; give each its own")
+        numbered = dict(zip(body.numbers, prompts, strict=True))
+    return session.question(
+        body.text,
+        numbered,
+        follow_up=body.follow_up,
+        decoding=body.decoding.to_core(most_tokens),
+        answer_prefix=body.answer_prefix,
+    )
+
+
+def refer(session: ServedSession, body: ReferBody) -> Generator[object, None, Touched]:
+    """Point at an object, then follow it."""
+    prompts = core_prompts(body.prompts, size_of(session))
+    known = session.refer(prompts, body.name, by=body.by, follow=body.follow)
+    return touched(session, (yield from then_follow(session, known)))
+
+
+def correct(session: ServedSession, number: int, body: CorrectBody) -> Generator[object, None, Touched]:
+    """Mend an object, then follow it."""
+    prompts = core_prompts(body.prompts, size_of(session))
+    known = session.correct(number, prompts, follow=body.follow)
+    return touched(session, (yield from then_follow(session, known)))
+
+
+def track(session: ServedSession, body: TrackBody) -> Generator[object, None, Touched]:
+    """Follow objects."""
+    numbers = body.ids
+    if numbers is None:
+        numbers = [known.id for known in session.objects if known.can_be_followed]
+    yield from follow(session, numbers)
+    return touched(session, *(session[number] for number in numbers))
+
+
+def touched(session: ServedSession, *objects: SessionObject) -> Touched:
+    """Objects as they are now."""
+    return Touched(objects, session.next_id)
