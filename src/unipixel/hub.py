@@ -157,7 +157,7 @@ def _blamed(repo: str) -> Iterator[None]:
     """What the hub's library raises, as one line that says what to do."""
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
 
-    page = f"https://huggingface.co/datasets/{repo}"
+    page = f"the page of the data set {repo} on the hub"
     try:
         yield
     except GatedRepoError as error:
@@ -165,5 +165,7 @@ def _blamed(repo: str) -> Iterator[None]:
         raise DataError(repo, "", "data that is not open to everyone", steps) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         found = f"no answer from the hub ({type(error).__name__})"
-        expected = f"a connection and the right name; or fetch {page} elsewhere, and copy it below the root"
+        expected = (
+            f"a connection and the right name; or fetch it from {page} elsewhere, and copy it below the root"
+        )
         raise DataError(repo, "", found, expected) from error

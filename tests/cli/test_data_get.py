@@ -127,10 +127,13 @@ def test_what_the_repository_does_not_have_is_said(made_up: Hub, tmp_path: Path)
     ("wrong", "told"),
     [
         (LocalEntryNotFoundError("x"), "no answer from the hub (LocalEntryNotFoundError)"),
-        (OSError("no route"), "expected a connection and the right name; or fetch https://huggingface.co"),
+        (
+            OSError("no route"),
+            "expected a connection and the right name; or fetch it from the page of the data set",
+        ),
         (
             GatedRepoError("x", response=SimpleNamespace(headers={}, request=None)),
-            "open https://huggingface.co",
+            "open the page of the data set",
         ),  # type: ignore[arg-type]
     ],
 )

@@ -36,7 +36,10 @@ def test_killed_in_mid_step_and_resumed_gives_the_same_weights(
     recipe_words = words(golden_checkpoint, tmp_path / "data", *DRAWS)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, "-m", "unipixel.cli.main", "train", "debug", *recipe_words, "-o", str(killed)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # Sums depend on how many threads share them: as many there as here.
+    threads = str(torch.get_num_threads())
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     for _ in range(1200):
         if len(logged(killed)) >= 3 or process.poll() is not None:
             break

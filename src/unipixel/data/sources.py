@@ -14,7 +14,7 @@ from unipixel.data.registry import DatasetInfo
 MIXTURE = "PolyU-ChenLab/UniPixel-SFT-1M"
 """The published mixture on the hub, in the layout that the readers open; large folders are archives."""
 
-PAGE = "https://huggingface.co/datasets/{repo}"
+PAGE = "the Hugging Face hub, data set {repo}"
 
 _PACKED = re.compile(r"\.(?:tar|tgz|tar\.gz|zip)$")
 _WILD = re.compile(r"[*{}()]")
