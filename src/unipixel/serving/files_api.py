@@ -66,7 +66,7 @@ async def upload(
     stored = await service.files.add(caller.owner, file.filename or "file", purpose, _pieces(file))
     try:
         await run_in_threadpool(service.gate.open_files, [service.files.path(stored)])
-    except BaseException:
+    except BaseException:  # a cancelled request, too, leaves nothing behind
         service.files.remove(caller.owner, stored.id)
         raise
     return FileEntry.of(stored)

@@ -124,7 +124,7 @@ class Jobs:
             check_sides(clip)
             write_json(place / ASKED, body.model_dump(mode="json", exclude={"media": {"url"}}))
             job.keep()
-        except BaseException:
+        except BaseException:  # a cancelled request, too, leaves nothing behind
             shutil.rmtree(place, ignore_errors=True)
             raise
         self._jobs[number] = job

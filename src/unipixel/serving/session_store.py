@@ -101,7 +101,7 @@ class SessionStore:
         self._entries[number] = entry
         try:
             await self.keep(entry)
-        except BaseException:
+        except BaseException:  # a cancelled request, too, leaves nothing behind
             await self.remove(entry)
             raise
         return entry

@@ -74,7 +74,7 @@ async def open_one(caller: Called, body: OpenBody) -> SessionEntry:
         pixels = body.pixels.to_core() if body.pixels else None
         session = open_session(model, clip, body.num_frames, pixels)
         entry = await service.sessions.add(caller.owner, number, body.media.name or "clip", session)
-    except BaseException:
+    except BaseException:  # a cancelled request, too, leaves nothing behind
         await run_in_threadpool(service.sessions.drop_place, place)
         raise
     return await _describe(caller, entry, "none")

@@ -135,12 +135,14 @@ class FileStore:
                         nbytes += len(piece)
                         self.make_room(nbytes, owner)
                         stream.write(piece)
-        except BaseException:
+            file = StoredFile(number, owner, _tidy(name), purpose, nbytes, time.time())
+            with room(), replacing(path.with_suffix(".json")) as temporary:
+                temporary.write_text(json.dumps(asdict(file)))
+        except (
+            BaseException
+        ):  # a cancelled upload, or one that the disk has no room for, leaves nothing behind
             path.unlink(missing_ok=True)
             raise
-        file = StoredFile(number, owner, _tidy(name), purpose, nbytes, time.time())
-        with room(), replacing(path.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps(asdict(file)))
         with self._lock:
             self._files[number], self._used[number] = file, time.time()
         return file
