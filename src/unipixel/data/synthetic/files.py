@@ -2,17 +2,21 @@
 
 <stem>.mp4                   H.264, yuv420p; for a scene of one frame <stem>.png or <stem>.jpg
 <stem>_masks/00000.png ...   0 is ground, n is the n-th thing (from 1)
-<stem>.json                  seed, target, things and their names; written last, so it vouches for the others
+<stem>.json                  seed, target, things and what can be said about them; written last, so it vouches
+                             for the others
+
+Of each thing the JSON tells its name and `expression` (what it is called so that no other is meant), how it
+is drawn, its `size`, `motions`, `direction`, `speed` and `events`, and its box in each frame (null where it
+is not visible). `relations` are those of frame 0, `passages` say who covers whom and when. See `facts.py`
+for margins.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,28 +24,24 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 from PIL import Image
 
+from unipixel.core.writing import replacing
+from unipixel.data.synthetic.facts import SceneFacts
+from unipixel.data.synthetic.relations import EXTREMES, extreme, passages, relation
 from unipixel.data.synthetic.scene import Scene, moves, split_of
 from unipixel.errors import ConfigError, OutputError
 
 STILL_FORMATS = {".png": "PNG", ".jpg": "JPEG"}
 JPEG_QUALITY = 92
-MASK_PALETTE = (
-    0,
-    0,
-    0,
-    230,
-    60,
-    60,
-    70,
-    190,
-    90,
-    80,
-    120,
-    240,
-    240,
-    210,
-    70,
-)  # ground, then up to four things
+THING_COLOURS = (
+    (230, 60, 60),
+    (70, 190, 90),
+    (80, 120, 240),
+    (240, 210, 70),
+    (190, 90, 220),
+    (90, 210, 220),
+)
+MASK_PALETTE = (0, 0, 0, *(part for colour in THING_COLOURS for part in colour))
+"""Black ground, then one colour for each of up to six things."""
 
 
 @dataclass(frozen=True)
@@ -102,17 +102,6 @@ def write_scene(scene: Scene, folder: Path, stem: str, options: WriteOptions | N
     return paths
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary neighbour to write to; it takes the name `path` if all goes well and vanishes if not."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _write_masks(scene: Scene, paths: tuple[Path, ...]) -> None:
     for frame, path in enumerate(paths):
         labels = np.zeros(scene.masks.shape[2:], dtype=np.uint8)
@@ -120,12 +109,12 @@ def _write_masks(scene: Scene, paths: tuple[Path, ...]) -> None:
             labels[mask] = number
         image = Image.fromarray(labels).convert("L")
         image.putpalette(MASK_PALETTE)
-        with _whole(path) as part:
+        with replacing(path) as part:
             image.save(part, format="PNG")
 
 
 def _write_still(frame: NDArray[np.uint8], path: Path) -> None:
-    with _whole(path) as part:
+    with replacing(path) as part:
         Image.fromarray(frame).save(part, format=STILL_FORMATS[path.suffix], quality=JPEG_QUALITY)
 
 
@@ -133,7 +122,7 @@ def _write_video(frames: NDArray[np.uint8], path: Path, options: WriteOptions) -
     height, width = frames.shape[1:3]
     if height % 2 or width % 2:
         raise OutputError(f"the scene is {width}x{height}; yuv420p video needs an even width and height")
-    with _whole(path) as part, av.open(str(part), "w", format="mp4") as container:
+    with replacing(path) as part, av.open(str(part), "w", format="mp4") as container:
         stream = container.add_stream(
             "libx264", rate=options.frames_per_second, options={"crf": str(options.crf)}
         )
@@ -156,10 +145,40 @@ def _write_facts(scene: Scene, paths: ScenePaths) -> None:
         "width": scene.frames.shape[2],
         "target": scene.target,
         "expression": scene.expression(scene.target),
-        "things": [
-            {"name": thing.name, **asdict(thing), "moves": moves(scene, number)}
-            for number, thing in enumerate(scene.things)
-        ],
+        "things": [_thing(scene, number) for number in range(len(scene.things))],
+        **_between(scene.facts),
     }
-    with _whole(paths.facts) as part:
+    with replacing(paths.facts) as part:
         part.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _thing(scene: Scene, number: int) -> dict[str, Any]:
+    thing, facts = scene.things[number], scene.facts.things[number]
+    boxes = facts.seen.boxes.tolist()
+    return {
+        "name": thing.name,
+        "expression": scene.expression(number),
+        **asdict(thing),
+        "moves": moves(scene, number),
+        "size": facts.size,
+        "motions": facts.motions,
+        "direction": facts.direction,
+        "speed": facts.speed,
+        "events": [asdict(event) for event in facts.events],
+        "boxes": [box if seen else None for box, seen in zip(boxes, facts.seen.visible, strict=True)],
+    }
+
+
+def _between(facts: SceneFacts) -> dict[str, Any]:
+    """What holds between things."""
+    numbers = range(len(facts.things))
+    pairs = [(a, b) for a in numbers for b in numbers if a != b]
+    return {
+        "relations": [
+            {"thing": a, "is": word, "other": b}
+            for a, b in pairs
+            if (word := relation(facts, a, b)) is not None
+        ],
+        "passages": [asdict(passage) for passage in passages(facts)],
+        **{which: extreme(facts, which) for which in EXTREMES},
+    }

@@ -26,11 +26,13 @@ STAR_WAIST = cos(2 * pi / 5) / cos(
 
 @dataclass(frozen=True)
 class ShapeKind:
-    """A shape of circumradius 1: its `area` and its signed `distance` function."""
+    """A shape of circumradius 1: its `area`, its signed `distance` function, and the area `hull` of what it
+    spans, holes and notches filled, which is how large it looks."""
 
     name: str
     area: float
     distance: Callable[[Plane, Plane], Plane]
+    hull: float
 
 
 def _half_planes(u: Plane, v: Plane, sides: int, inradius: float) -> list[Plane]:
@@ -71,11 +73,11 @@ SHAPE_KINDS = MappingProxyType(
     {
         kind.name: kind
         for kind in (
-            ShapeKind("circle", pi, _circle),
-            ShapeKind("square", 2.0, _square),
-            ShapeKind("triangle", 3 * sqrt(3) / 4, _triangle),
-            ShapeKind("star", 5 * STAR_WAIST * sin(pi / 5), _star),
-            ShapeKind("ring", pi * (1 - RING_HOLE**2), _ring),
+            ShapeKind("circle", pi, _circle, pi),
+            ShapeKind("square", 2.0, _square, 2.0),
+            ShapeKind("triangle", 3 * sqrt(3) / 4, _triangle, 3 * sqrt(3) / 4),
+            ShapeKind("star", 5 * STAR_WAIST * sin(pi / 5), _star, 2.5 * sin(2 * pi / 5)),
+            ShapeKind("ring", pi * (1 - RING_HOLE**2), _ring, pi),
         )
     }
 )
@@ -83,3 +85,6 @@ SHAPE_KINDS = MappingProxyType(
 
 SHAPES = ("circle", "square", "triangle")
 """The shapes that a world has unless its configuration says otherwise."""
+
+ALL_SHAPES = tuple(SHAPE_KINDS)
+"""Every shape, for worlds that ask for more."""
