@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unipixel.core.masks import RLE, Mask, polygons_to_mask
+from unipixel.core.masks import RLE, polygons_to_mask
+from unipixel.core.pixels import Mask
 from unipixel.evaluation.metrics.boundary import boundary_map, boundary_radius
 from unipixel.evaluation.metrics.clips import score_clip, score_clips
 

@@ -14,15 +14,12 @@ from pycocotools import mask as coco
 from unipixel.core.masks import (
     RLE,
     FrameMask,
-    Mask,
     MaskTrack,
-    mask_center,
-    mask_to_box,
     mask_to_polygons,
     polygons_to_mask,
     read_mask,
-    resize_mask,
 )
+from unipixel.core.pixels import Mask, mask_center, mask_to_box, resize_mask
 from unipixel.errors import MediaError, PromptError
 
 any_mask = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=14))

@@ -26,7 +26,8 @@ from unipixel.data.annotations import (
     resize_region,
     vicas_masks,
 )
-from unipixel.data.files import JsonTable, Node
+from unipixel.data.files import Node
+from unipixel.data.long_json import JsonTable
 from unipixel.errors import DataError
 
 NONE = block()

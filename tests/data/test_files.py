@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unipixel.data import files
-from unipixel.data.files import JsonArray, JsonTable, Node, inside, list_numbered, read_json, read_pickle
+from unipixel.data import long_json
+from unipixel.data.files import Node, inside, list_numbered, read_json, read_pickle
+from unipixel.data.long_json import JsonArray, JsonTable
 from unipixel.errors import DataError, UniPixelError
 
 # Paths
@@ -179,7 +180,7 @@ VALUES = [{"a": [1, 2, {"b": "]}, [{"}]}, 'ü€😀\\"', 12, -1.5e3, None, True
 
 @pytest.fixture(params=[1, 2, 7, 64, 1 << 24], ids="window {}".format)
 def window(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(files, "_WINDOW", request.param)
+    monkeypatch.setattr(long_json, "_WINDOW", request.param)
     return int(request.param)
 
 
@@ -235,7 +236,7 @@ def test_broken_tables_are_named(text: str, tmp_path: Path) -> None:
 @pytest.fixture
 def keeping(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short files are kept too."""
-    monkeypatch.setattr(files, "_KEPT_FROM", 0)
+    monkeypatch.setattr(long_json, "_KEPT_FROM", 0)
 
 
 @pytest.mark.usefixtures("keeping")
@@ -249,7 +250,7 @@ def test_a_second_opening_does_not_read_the_file(tmp_path: Path, monkeypatch: py
         raise AssertionError("read again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "_scan", fail)
+        patch.setattr(long_json, "_scan", fail)
         array = JsonArray.open(file, cache)
         assert array[7].value == 7 and array.where(fail, "even 1").tolist() == even.tolist()
     assert array.where(lambda item: item.integer() == 3, "three").tolist() == [3]

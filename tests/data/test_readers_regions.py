@@ -338,11 +338,11 @@ def test_inst_it_objects_may_stand_in_the_order_of_their_numbers(tmp_path: Path)
 
 
 def test_what_was_chosen_of_a_long_file_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unipixel.data.files._KEPT_FROM", 0)
+    monkeypatch.setattr("unipixel.data.long_json._KEPT_FROM", 0)
     first = built("inst_it_video_qa_raw", tmp_path)
     kept = [file for file in (tmp_path / "cache").iterdir() if file.suffix == ".npz"]
     assert len(kept) == 2  # where items begin, and which count
-    monkeypatch.setattr("unipixel.data.files.JsonArray.__iter__", None)  # nobody looks through it again
+    monkeypatch.setattr("unipixel.data.long_json.JsonArray.__iter__", None)  # nobody looks through it again
     again = open_dataset("inst_it_video_qa_raw", "train", tmp_path, cache=tmp_path / "cache")
     assert [again[index].id for index in range(len(again))] == ["0/0", "0/2", "1/0", "2/0", "5/0"]
     assert again.notes == first.notes

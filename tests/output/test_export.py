@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unipixel.core.masks import RLE, FrameMask, Mask, MaskTrack
+from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.media import Clip
+from unipixel.core.pixels import Mask
 from unipixel.errors import MediaError, OutputError, PromptError
 from unipixel.output.draw import Palette
 from unipixel.output.export import (

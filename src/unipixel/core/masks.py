@@ -1,9 +1,8 @@
-"""Masks of objects: run-length encoding (COCO), polygons, resizing, boxes, centres, and the track of one
-object.
+"""Masks of objects: run-length encoding (COCO), the track of one object, polygons, and files. Masks as arrays
+are in `core.pixels`.
 
-A mask is a boolean array [H, W]. Pixel coordinates are (x right, y down), (0, 0) is the top-left pixel; boxes
-are (x1, y1, x2, y2) with both corners inside the object. Polygons follow COCO: continuous coordinates in
-which pixel (x, y) covers the square from (x, y) to (x + 1, y + 1).
+Polygons follow COCO: continuous coordinates in which pixel (x, y) covers the square from (x, y) to
+(x + 1, y + 1).
 """
 
 import math
@@ -17,15 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unipixel.core.frames import MAX_PIXELS
 from unipixel.core.pictures import open_picture
+from unipixel.core.pixels import Bounds, Mask, as_mask, check_mask_size, mask_to_box
 from unipixel.errors import MediaError, PromptError
 
-Mask = NDArray[np.bool_]
-Bounds = tuple[int, int, int, int]
 Corner = tuple[int, int]
-
-_BATCH = 4096  # pixels whose depth is worked out together
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ class RLE:
     area: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_size(self.height, self.width)
+        check_mask_size(self.height, self.width)
         runs = _runs(self.counts)
         object.__setattr__(self, "area", int(runs[1::2].sum()))
         if runs.min(initial=0) < 0 or int(runs.sum()) != self.height * self.width:
@@ -60,7 +55,7 @@ class RLE:
     @classmethod
     def from_mask(cls, mask: ArrayLike) -> "RLE":
         """Encode a mask [H, W]: boolean, or integers of which every non-zero one is object."""
-        array = _as_mask(mask)
+        array = as_mask(mask)
         encoded = _coco().encode(np.asfortranarray(array, dtype=np.uint8))
         return cls(array.shape[0], array.shape[1], bytes(encoded["counts"]))
 
@@ -70,7 +65,7 @@ class RLE:
         try:
             height, width = (int(side) for side in mapping["size"])
             counts = mapping["counts"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise PromptError(
                 f'A run-length mask needs "size": [height, width] and "counts"; found {mapping!r:.120}.'
             ) from error
@@ -157,7 +152,7 @@ class FrameMask:
         try:
             object.__setattr__(self, "index", operator.index(self.index))
             object.__setattr__(self, "score", float(self.score))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise PromptError(
                 f"A mask is on frame {self.index!r} with score {self.score!r}; expected a whole number and a "
                 "number."
@@ -243,7 +238,7 @@ def polygons_to_mask(polygons: Sequence[ArrayLike], height: int, width: int) -> 
     Raises:
         PromptError: fewer than three points, coordinates that are not finite or lie far outside the picture.
     """
-    _check_size(height, width)
+    check_mask_size(height, width)
     coco = _coco()
     flat = [_flat_polygon(polygon, number, max(height, width)) for number, polygon in enumerate(polygons)]
     if not flat:
@@ -259,45 +254,9 @@ def mask_to_polygons(mask: ArrayLike) -> list[list[float]]:
     holes is cut into upright strips through its holes until no strip has one, and a part with a hole comes
     back as several polygons. Parts that touch only at a corner are separate polygons.
     """
-    array = _as_mask(mask)
+    array = as_mask(mask)
     box = mask_to_box(array)
     return [] if box is None else _strip_polygons(array, box[0], box[2] + 1)
-
-
-def resize_mask(mask: ArrayLike, height: int, width: int) -> Mask:
-    """The mask [H, W] at another size: each new pixel takes the old one under its centre (nearest)."""
-    array = _as_mask(mask)
-    _check_size(height, width)
-    rows = (2 * np.arange(height) + 1) * array.shape[0] // (2 * height)
-    columns = (2 * np.arange(width) + 1) * array.shape[1] // (2 * width)
-    resized: Mask = array[rows[:, None], columns]
-    return resized
-
-
-def mask_to_box(mask: ArrayLike) -> Bounds | None:
-    """The tight box (x1, y1, x2, y2), corners inside the object; None when the mask is empty."""
-    array = _as_mask(mask)
-    rows, columns = np.flatnonzero(array.any(axis=1)), np.flatnonzero(array.any(axis=0))
-    if len(rows) == 0:
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
-
-
-def mask_center(mask: ArrayLike) -> tuple[int, int] | None:
-    """The pixel (x, y) of the object that is farthest from its border, first in raster order; None when the
-    mask is empty.
-
-    Distances are Euclidean to the nearest pixel outside the object, and everything beyond the picture is
-    outside.
-    """
-    array = _as_mask(mask)
-    box = mask_to_box(array)
-    if box is None:
-        return None
-    x1, y1, x2, y2 = box
-    inside = np.pad(array[y1 : y2 + 1, x1 : x2 + 1], 1)
-    row, column = _deepest_pixel(inside)
-    return column - 1 + x1, row - 1 + y1
 
 
 def read_mask(path: str | Path) -> Mask:
@@ -318,7 +277,7 @@ def read_mask(path: str | Path) -> Mask:
         has_alpha = picture.mode in ("LA", "PA", "RGBA")
     if has_alpha:
         bands = bands[..., :-1] * (bands[..., -1:] != 0)
-    return _as_mask(bands if bands.ndim == 2 else bands.max(axis=-1))
+    return as_mask(bands if bands.ndim == 2 else bands.max(axis=-1))
 
 
 def _coco() -> Any:
@@ -326,28 +285,6 @@ def _coco() -> Any:
     from pycocotools import mask
 
     return mask
-
-
-def _check_size(height: int, width: int) -> None:
-    if height < 1 or width < 1 or height * width > MAX_PIXELS:
-        raise PromptError(
-            f"A mask cannot be {width}x{height}; each side must be at least 1 and the area at most "
-            f"{MAX_PIXELS} pixels."
-        )
-
-
-def _as_mask(mask: ArrayLike) -> Mask:
-    array = np.asarray(mask)
-    if (
-        array.ndim != 2
-        or array.size == 0
-        or not (array.dtype == np.bool_ or np.issubdtype(array.dtype, np.integer))
-    ):
-        raise PromptError(
-            f"A mask must be a boolean or integer array [height, width]; found shape {array.shape}, "
-            f"{array.dtype}."
-        )
-    return array.astype(np.bool_, copy=False)
 
 
 def _runs(counts: bytes) -> NDArray[np.int64]:
@@ -392,7 +329,7 @@ def _compressed(counts: Any, height: int, width: int) -> bytes:
             f"The run lengths cover {sum(counts)} pixels, a mask of {width}x{height} has {height * width}; "
             "size is [height, width]."
         )
-    _check_size(height, width)
+    check_mask_size(height, width)
     return bytes(
         _coco().frPyObjects({"size": [height, width], "counts": list(counts)}, height, width)["counts"]
     )
@@ -467,48 +404,3 @@ def _walk_loop(
 def _signed_area(loop: list[Corner]) -> int:
     """Twice the area inside; positive around an object, negative around a hole."""
     return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(loop, loop[1:] + loop[:1], strict=True))
-
-
-def _deepest_pixel(inside: Mask) -> tuple[int, int]:
-    """(row, column) of the largest exact distance to the outside in a mask whose outermost ring is outside.
-
-    The distance along the axes bounds the true one from above, so only pixels whose bound beats the best
-    depth found so far are worked out.
-    """
-    vertical = _steps_to_outside(inside)
-    bound = np.minimum(vertical, _steps_to_outside(inside.T).T)
-    rows, columns = np.nonzero(inside)
-    order = np.argsort(-bound[rows, columns], kind="stable")
-    best, best_depth = (int(rows[order[0]]), int(columns[order[0]])), -1
-    for first in range(0, len(order), _BATCH):
-        batch = order[first : first + _BATCH]
-        limit = int(bound[rows[batch[0]], columns[batch[0]]]) ** 2
-        if limit < best_depth:
-            break
-        depths = _squared_depths(vertical, rows[batch], columns[batch], limit)
-        winner = batch[depths == depths.max()].min()
-        place = (int(rows[winner]), int(columns[winner]))
-        if (int(depths.max()), -place[0], -place[1]) > (best_depth, -best[0], -best[1]):
-            best, best_depth = place, int(depths.max())
-    return best
-
-
-def _squared_depths(
-    vertical: NDArray[np.int64], rows: NDArray[np.intp], columns: NDArray[np.intp], limit: int
-) -> NDArray[np.int64]:
-    """Squared distance of the given pixels to the outside, at most `limit`, from the vertical distances."""
-    last = vertical.shape[1] - 1
-    depths = vertical[rows, columns] ** 2
-    for offset in range(1, math.isqrt(limit) + 1):
-        for side in (np.maximum(columns - offset, 0), np.minimum(columns + offset, last)):
-            # A column clipped to the padded border keeps its true distance: (side - columns), not the offset.
-            depths = np.minimum(depths, vertical[rows, side] ** 2 + (side - columns) ** 2)
-    return depths
-
-
-def _steps_to_outside(inside: Mask) -> NDArray[np.int64]:
-    """For each pixel, the number of rows up or down to the nearest pixel outside; 0 outside."""
-    rows = np.arange(inside.shape[0])[:, None]
-    above = np.maximum.accumulate(np.where(inside, -1, rows), axis=0)
-    below = np.minimum.accumulate(np.where(inside, len(rows), rows)[::-1], axis=0)[::-1]
-    return np.minimum(rows - above, below - rows)

@@ -29,8 +29,8 @@ _PICTURES = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TIF
 _ANIMATIONS = ("AVIF", "GIF", "PNG", "WEBP")
 # What Pillow's readers raise on damaged files.
 _PICTURE_FAILURES = (
-    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError),
-    *(struct.error, zlib.error, Image.DecompressionBombError),
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, ArithmeticError),
+    *(struct.error, zlib.error, RuntimeError, AssertionError, Image.DecompressionBombError),
 )
 
 
@@ -46,7 +46,7 @@ def open_picture_file(path: Path) -> Footage | None:
     picture = identify(path)
     if picture is None:
         return None
-    with picture:
+    with picture, _reading(str(path)):
         # A PNG may begin with a stand-in for viewers without animation.
         first = 1 if getattr(picture, "default_image", False) else 0
         is_animated = picture.format in _ANIMATIONS and getattr(picture, "n_frames", 1) - first > 1

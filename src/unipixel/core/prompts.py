@@ -42,7 +42,7 @@ def _numbers(values: Sequence[object], what: str) -> list[float]:
     """Finite numbers, whatever kind of number they came as."""
     try:
         found = [float(value) for value in values]  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PromptError(
             f"{what} has coordinates {tuple(values)!r:.80}; expected numbers in pixels"
         ) from error
@@ -179,6 +179,7 @@ class Scribble:
         draw = ImageDraw.Draw(canvas)
         stroke = max(1, round(self.thickness))
         draw.line(self.points, fill=1, width=stroke, joint="curve")
+        draw.point(self.points, fill=1)  # a thin stroke of one point may otherwise leave nothing
         radius = self.thickness / 2
         for x, y in (self.points[0], self.points[-1]):
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=1)

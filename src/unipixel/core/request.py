@@ -31,7 +31,7 @@ def whole(value: object, what: str) -> int:
 def _number(value: object, what: str) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RequestError(f"{what} must be a number; found {value!r:.60}") from error
 
 

@@ -57,7 +57,10 @@ class _Video:
         cursor = _Cursor(self)
         try:
             for index in wanted:
-                yield _upright(cursor.frame(index), self.size)
+                found = cursor.frame(index)
+                with _decoding(self.path):
+                    frame = _upright(found, self.size)
+                yield frame
         finally:
             cursor.close()
 

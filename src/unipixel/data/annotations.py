@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +32,11 @@ from PIL import Image, ImageDraw
 
 from unipixel.core.masks import RLE, polygons_to_mask
 from unipixel.core.pictures import open_picture
-from unipixel.data.files import JsonTable, Node, read_json
+from unipixel.core.pixels import Mask
+from unipixel.data.files import Node, read_json
+from unipixel.data.long_json import JsonTable
 from unipixel.data.sample import Masks
 from unipixel.errors import DataError, PromptError
-
-Mask: TypeAlias = NDArray[np.bool_]
-"""One object on one frame, bool [H, W]."""
 
 OBJECT = 255
 """Value of an object's pixels in a picture of its own (`image_sep`)."""

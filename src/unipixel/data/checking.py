@@ -57,8 +57,8 @@ def check_jsonl(
         root: the folder that its paths are relative to; None is its own.
         report: told of every problem.
         on_progress: told after every item that could be read.
-        cache: folder for what is found (`data.files.default_cache`), so that the same items need no second
-            look; None keeps nothing.
+        cache: folder for what is found (`data.long_json.default_cache`), so that the same items need no
+        second look; None keeps nothing.
 
     Raises:
         DataError: the file is missing, cannot be read, or is empty.

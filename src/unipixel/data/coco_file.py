@@ -1,7 +1,7 @@
 """Files in the layout of COCO: one JSON object with long lists of images, annotations and categories.
 
 PACO's is too long to be parsed at once, so the lists are walked over when the file is opened, and their items
-parsed when they are asked for. What was found is kept, as for the long files of `data.files`.
+parsed when they are asked for. What was found is kept, as for those of `data.long_json`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from unipixel.core.frames import reason
 from unipixel.data.annotations import decode_region
-from unipixel.data.files import Node, parse_json, remembered
+from unipixel.data.files import Node, parse_json, reading
+from unipixel.data.long_json import may_go_on, remembered
 from unipixel.data.registry import Source
 from unipixel.data.sample import Masks
 from unipixel.errors import DataError
@@ -65,16 +65,12 @@ class Section:
 
     def pick(self, indices: Sequence[int]) -> Iterator[Node]:
         """The items at some places, in that order."""
-        try:
-            with self.file.open("rb") as stream:
-                for index in indices:
-                    start, stop = self.spans[index].tolist()
-                    stream.seek(start)
-                    place = f"{self.name}[{index}]"
-                    yield Node(self.file, place, parse_json(stream.read(stop - start), self.file, place))
-        except OSError as error:
-            found = f"a file that cannot be read ({reason(error)})"
-            raise DataError(self.file, self.name, found, "its content") from error
+        with reading(self.file, self.name), self.file.open("rb") as stream:
+            for index in indices:
+                start, stop = self.spans[index].tolist()
+                stream.seek(start)
+                place = f"{self.name}[{index}]"
+                yield Node(self.file, place, parse_json(stream.read(stop - start), self.file, place))
 
     def numbers(self, field: Literal["id", "image_id"]) -> list[int]:
         """A field of all items, whole numbers; ABSENT where there is a problem with one.
@@ -174,16 +170,11 @@ def canvas(image: Node) -> tuple[int, int]:
 
 def _scan(file: Path) -> dict[str, NDArray[Any]]:
     """For each list int64 [N, 4]: first and last-plus-one byte of the items, their `id`, their `image_id`."""
-    try:
-        with file.open("rb") as stream:
-            if stream.seek(0, 2) == 0:
-                raise DataError(file, "", "an empty file", "JSON")
-            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                return _lists(_Walk(file, view))
-    except FileNotFoundError:
-        raise DataError(file, "", "no such file", "a file here; is the root the `data` folder?") from None
-    except OSError as error:
-        raise DataError(file, "", f"a file that cannot be read ({reason(error)})", "its content") from error
+    with reading(file), file.open("rb") as stream:
+        if stream.seek(0, 2) == 0:
+            raise DataError(file, "", "an empty file", "JSON")
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            return _lists(_Walk(file, view))
 
 
 def _lists(walk: _Walk) -> dict[str, NDArray[Any]]:
@@ -264,7 +255,7 @@ class _Walk:
                 value, stop = self.parse(self.text, self.at)
             except (ValueError, StopIteration, RecursionError):
                 value, stop = None, -1
-            if 0 <= stop < len(self.text) or (stop >= 0 and self._is_last):
+            if stop >= 0 and (self._is_last or not may_go_on(self.text, stop)):
                 start, self.at = self.at, stop
                 return self.base + start, self.base + stop, value
             if self._is_last:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
+from unipixel.core.pixels import Mask
 from unipixel.core.prompts import Box, Point
-
-Mask = NDArray[np.bool_]
 
 BOX_NOISE = 0.1
 

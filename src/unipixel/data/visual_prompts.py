@@ -11,12 +11,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from unipixel.core.masks import mask_center, mask_to_box
+from unipixel.core.pixels import Mask, mask_center, mask_to_box
 from unipixel.core.prompts import Box, Point, SlotPrompt
 from unipixel.data.annotations import resize_region
 from unipixel.data.policy import PointerPolicy
 
-Mask: TypeAlias = NDArray[np.bool_]
 PointedBy: TypeAlias = Literal["point", "box"]
 
 NOISE_SHARE = 0.1

@@ -6,8 +6,6 @@ python -m unipixel.evaluation.clicks [--model unipixel-tiny] [--clips 50]
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +22,7 @@ from unipixel.data.pointing import correction_click, draw_box, draw_click
 from unipixel.data.synthetic.files import write_scene
 from unipixel.data.synthetic.scene import Scene, evaluation_seed, make_scene
 from unipixel.data.synthetic.world import WorldConfig
-from unipixel.evaluation.fresh_clips import WORLD
+from unipixel.evaluation.fresh_clips import WORLD, print_score
 
 LEAST_IOU, BAD_IOU = 0.5, 0.7
 """What the bundled model must reach on average; below what a mask is bad and gets a correction."""
@@ -186,17 +184,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def main() -> None:
-    from unipixel.loading import load
-
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", default="unipixel-tiny")
-    parser.add_argument("--clips", type=int, default=50)
-    arguments = parser.parse_args()
-    model = load(arguments.model)
-    with tempfile.TemporaryDirectory() as folder:
-        print(evaluate(model.session, arguments.clips, Path(folder)))
+    print_score(__doc__, lambda model, clips, folder: evaluate(model.session, clips, folder))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from unipixel.core.response import Response
 from unipixel.data.synthetic.files import write_scene
 from unipixel.data.synthetic.scene import Scene, evaluation_seed, make_scene, moves
 from unipixel.data.synthetic.world import WorldConfig
+
+if TYPE_CHECKING:
+    from unipixel.predictor import Predictor
 
 QUESTION = "Please segment the {name} in this {picture}."
 WORLD = WorldConfig(num_frames=8, area=(0.01, 0.10), enter=0.0, leave=0.0)
@@ -142,18 +146,21 @@ def _chunks(indices: range) -> Iterator[range]:
         yield indices[start : start + BATCH]
 
 
-def main() -> None:
+def print_score(about: str | None, score: Callable[[Predictor, int, Path], object]) -> None:
+    """A command that opens a model and prints its score on so many clips, which are drawn in a folder."""
     from unipixel.loading import load
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="unipixel-tiny")
     parser.add_argument("--clips", type=int, default=50)
     arguments = parser.parse_args()
     model = load(arguments.model)
     with tempfile.TemporaryDirectory() as folder:
-        print(evaluate(model.answer, arguments.clips, Path(folder)))
+        print(score(model, arguments.clips, Path(folder)))
+
+
+def main() -> None:
+    print_score(__doc__, lambda model, clips, folder: evaluate(model.answer, clips, folder))
 
 
 if __name__ == "__main__":

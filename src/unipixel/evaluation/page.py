@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from unipixel.core.frames import Frame
-from unipixel.core.masks import Mask, resize_mask
+from unipixel.core.pixels import Mask, resize_mask
 from unipixel.core.sampling import uniform_indices
 from unipixel.core.writing import replacing
 from unipixel.data.sample import Caption, Choice, Exchange, Expression, Sample

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from unipixel.core.masks import Mask
+from unipixel.core.pixels import Mask
 from unipixel.core.writing import replacing
 from unipixel.data.files import read_json
 from unipixel.data.sample import Sample

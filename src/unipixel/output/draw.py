@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from unipixel.core.frames import Frame
-from unipixel.core.masks import Mask, mask_center, mask_to_box
+from unipixel.core.pixels import Mask, mask_center, mask_to_box
 from unipixel.errors import PromptError
 
 Color = tuple[int, int, int]

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from unipixel.core.masks import RLE, FrameMask, Mask, MaskTrack
+from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.media import Clip
+from unipixel.core.pixels import Mask
 from unipixel.core.writing import replacing, write_picture, write_video
 from unipixel.errors import MediaError, OutputError, PromptError
 from unipixel.output.draw import Palette, overlay

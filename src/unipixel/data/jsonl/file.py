@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unipixel.core.frames import reason
 from unipixel.core.writing import replacing
+from unipixel.data.files import reading
 from unipixel.data.jsonl.item import Item
 from unipixel.data.jsonl.reading import Report, read_line
 from unipixel.data.jsonl.samples import make_sample
@@ -45,17 +45,10 @@ class Lines(Sequence[int]):
         """
         found: list[NDArray[np.int64]] = []
         at = 0
-        try:
-            with file.open("rb") as stream:
-                while block := stream.read(_BLOCK):
-                    found.append(np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n")) + at + 1)
-                    at += len(block)
-        except FileNotFoundError:
-            raise DataError(file, "", "no such file", "a file with one JSON object in each line") from None
-        except OSError as error:
-            raise DataError(
-                file, "", f"a file that cannot be read ({reason(error)})", "its content"
-            ) from error
+        with reading(file, expected="a file with one JSON object in each line"), file.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                found.append(np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n")) + at + 1)
+                at += len(block)
         ends = np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
         if at > (ends[-1] if len(ends) else 0):  # the last line needs no end
             ends = np.append(ends, at)
@@ -75,14 +68,9 @@ class Lines(Sequence[int]):
     def read(self, index: int) -> bytes:
         """Line `index` from 0, with its end."""
         start = int(self.ends[index - 1]) if index else 0
-        try:
-            with self.file.open("rb") as stream:
-                stream.seek(start)
-                return stream.read(int(self.ends[index]) - start)
-        except OSError as error:
-            raise DataError(
-                self.file, f"line {index + 1}", f"a file that cannot be read ({reason(error)})", "its content"
-            ) from error
+        with reading(self.file, f"line {index + 1}"), self.file.open("rb") as stream:
+            stream.seek(start)
+            return stream.read(int(self.ends[index]) - start)
 
 
 def rows(file: Path, root: Path | None = None) -> Rows[int]:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unipixel.core.masks import RLE, polygons_to_mask, read_mask
+from unipixel.core.pixels import Mask
 from unipixel.core.prompts import Box, Point, SlotPrompt
 from unipixel.data.annotations import read_labels
 from unipixel.data.files import inside
@@ -35,8 +35,6 @@ from unipixel.data.jsonl.parts import Round as ItemRound
 from unipixel.data.jsonl.rules import wrong_size
 from unipixel.data.sample import Caption, Expression, Masks, Media, Round, Sample
 from unipixel.errors import DataError, PromptError
-
-Mask: TypeAlias = NDArray[np.bool_]
 
 _TICK = 1e-6  # seconds are rounded when they are written
 

@@ -14,7 +14,8 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from unipixel.data.annotations import GivenTrack, RegionMasks, TableTrack, Track, is_empty_region
-from unipixel.data.files import JsonTable, Node, inside
+from unipixel.data.files import Node, inside
+from unipixel.data.long_json import JsonTable
 from unipixel.data.registry import Option, Rows, Source, dataset
 from unipixel.data.sample import Expression, Facts, Form, Media, ObjectMasks, Sample
 from unipixel.errors import DataError

@@ -14,7 +14,8 @@ from functools import partial
 from typing import Literal
 
 from unipixel.data.annotations import GivenTrack, RegionMasks, is_empty_region
-from unipixel.data.files import JsonArray, Node, list_numbered
+from unipixel.data.files import Node, list_numbered
+from unipixel.data.long_json import JsonArray
 from unipixel.data.readers.listed import ID_ORDER, PICTURES, Part, count_left_out, in_order, kept_parts
 from unipixel.data.registry import Rows, Source, dataset
 from unipixel.data.sample import Caption, Exchange, Media, Sample, Task, mentions

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-from unipixel.data.files import JsonArray, Node, list_numbered
+from unipixel.data.files import Node, list_numbered
+from unipixel.data.long_json import JsonArray
 from unipixel.data.registry import Option, Source
 from unipixel.data.sample import Media, mentions
 

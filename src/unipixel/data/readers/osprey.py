@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from unipixel.data.annotations import GivenTrack, RegionMasks, is_empty_region
-from unipixel.data.files import JsonArray, Node
+from unipixel.data.files import Node
+from unipixel.data.long_json import JsonArray
 from unipixel.data.readers.listed import (
     ID_ORDER,
     count_left_out,

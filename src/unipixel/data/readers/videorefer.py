@@ -19,7 +19,8 @@ from itertools import count
 from typing import Literal, TypeAlias, cast
 
 from unipixel.data.annotations import GivenTrack, RegionMasks, StoredTrack, Track
-from unipixel.data.files import JsonArray, Node
+from unipixel.data.files import Node
+from unipixel.data.long_json import JsonArray
 from unipixel.data.readers.listed import count_left_out, kept_items, locate, read_turns, without_media_tag
 from unipixel.data.registry import Option, Rows, Source, dataset
 from unipixel.data.sample import Caption, Choice, Exchange, Facts, Sample, Task, mentions

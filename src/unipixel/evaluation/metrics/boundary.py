@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unipixel.core.masks import Bounds, Mask, mask_to_box
+from unipixel.core.pixels import Bounds, Mask, mask_to_box
 from unipixel.errors import UniPixelError
 from unipixel.evaluation.metrics.region import as_masks
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unipixel.core.masks import RLE, mask_to_box
+from unipixel.core.masks import RLE
+from unipixel.core.pixels import mask_to_box
 from unipixel.errors import PromptError, UniPixelError
 from unipixel.evaluation.metrics.boundary import around, boundary_matches, boundary_radius
 from unipixel.evaluation.metrics.region import as_masks

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unipixel.core.masks import Bounds, Mask, mask_to_box
+from unipixel.core.pixels import Bounds, Mask, mask_to_box
 from unipixel.errors import PromptError, UniPixelError
 
 Box = tuple[float, float, float, float]
