@@ -13,6 +13,7 @@ from unipixel.core.prompts import Point
 from unipixel.core.request import Decoding, Request
 from unipixel.errors import WeightsError
 from unipixel.loading import load
+from unipixel.model.inputs import Run
 from unipixel.processing.processor import PreparedQuestion, Processor
 from unipixel.processing.text import (
     Control,
@@ -70,7 +71,7 @@ def test_the_memory_of_a_still_names_no_frames() -> None:
 
 def test_a_conversation_in_chat_form() -> None:
     turns = (user("Find ", Refer(Point(1, 2)), "."), assistant("Here: ", Segment()), user("And now?"))
-    assert shown([*clip_pieces(3), *question_pieces(turns, ["memory\n"])]) == (
+    assert shown([*clip_pieces([Run(3)]), *question_pieces(turns, ["memory\n"])]) == (
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
         "<|im_start|>user\n<|vision_start|><|video_pad|><|video_pad|><|video_pad|><|vision_end|>memory\n"
         "Find <|ref|>.<|im_end|>\n"

@@ -12,13 +12,13 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLConfig
 
-from unipixel.core.request import PixelBudget
+from unipixel.core.request import TOKEN_PIXELS, PixelBudget
 from unipixel.errors import ConfigError, UniPixelError, WeightsError
 from unipixel.model.backbone import Backbone
 from unipixel.model.config import Licences, ModelConfig, TokenIds
-from unipixel.model.qwen2_5_vl import Qwen2_5_VL
+from unipixel.model.families import FAMILIES, get_family, plain_family, titles
+from unipixel.model.inputs import VisualLayout
 from unipixel.model.sam2 import Sam2Config
 from unipixel.model.sam2.prompt_encoder import FOURIER_MATRIX
 from unipixel.model.unipixel import UniPixel
@@ -32,7 +32,8 @@ WEIGHTS = "model.safetensors"
 PUBLISHED_TYPE = "pixel_qwen2_5_vl"
 OUR_TYPE = "unipixel"
 FORMAT = 1
-BASE_TYPES = ("qwen2_5_vl",)
+BASE_TYPES = tuple(FAMILIES)
+PUBLISHED_BASE = "qwen2_5_vl"
 BACKBONE_FIELDS = (
     "text_config",
     "vision_config",
@@ -72,10 +73,10 @@ PUBLISHED_LICENCES = {
 
 FRESH_LICENCES = Licences(
     weights="the untrained parts: Apache-2.0; the rest: the terms of the base and of SAM 2.1",
-    base="unknown (see the cards of the Qwen2.5-VL size and of the SAM 2.1 file that were given)",
+    base="unknown (see the cards of the base model's size and of the SAM 2.1 file that were given)",
     data="none of this project's; what the base and SAM 2.1 were trained with: unknown",
 )
-"""Of a model made from Qwen2.5-VL and SAM 2.1 that nobody has trained yet."""
+"""Of a model made from a base model and SAM 2.1 that nobody has trained yet."""
 
 
 def read_config(folder: Path, tokens: TokenIds) -> ModelConfig:
@@ -90,8 +91,8 @@ def read_config(folder: Path, tokens: TokenIds) -> ModelConfig:
             return from_published(content, tokens, read_sam2_sizes(folder, content))
     raise WeightsError(
         f"{folder / CONFIG} says model_type {kind!r}; expected {OUR_TYPE!r} or {PUBLISHED_TYPE!r}. A plain "
-        "Qwen2.5-VL folder "
-        f"needs a SAM 2.1 file beside it: unipixel.load(folder, sam2='sam2.1_hiera_base_plus.pt')"
+        f"{titles()} folder needs a SAM 2.1 file beside it: "
+        "unipixel.load(folder, sam2='sam2.1_hiera_base_plus.pt')"
     )
 
 
@@ -113,18 +114,28 @@ def blame(file: Path) -> Iterator[None]:
 
 
 def from_published(content: Mapping[str, Any], tokens: TokenIds, sam2: Sam2Config) -> ModelConfig:
-    """A published `config.json` (or a Qwen2.5-VL one) as our configuration, with the
-    published choices of section 4."""
+    """A published `config.json` (or a plain base model's) as our configuration, with the
+    published choices of section 4. The language view has as many tokens with every base model."""
+    backbone = plain_family(content) or PUBLISHED_BASE
     return ModelConfig(
+        backbone=backbone,
         backbone_config=dict(content),
         sam2=replace(sam2, rotary_gradients="published"),
         tokens=tokens,
         hidden_tokens=int(content.get("sam2_hidden_tokens", 2)),
         region_order="window",
         seconds="published",
+        pixels=_pixels(FAMILIES[backbone].layout),
         licences=Licences(**PUBLISHED_LICENCES),
         name=str(content.get("model_name_or_path") or "unnamed").rsplit("/", 1)[-1],
     )
+
+
+def _pixels(layout: VisualLayout) -> PixelBudget:
+    """The published budget in tokens, in a base model's own pixels."""
+    published, cell = PixelBudget(), layout.cell**2
+    least, most = (size // TOKEN_PIXELS * cell for size in (published.min_pixels, published.max_pixels))
+    return PixelBudget(least, most, published.shared_frames)
 
 
 def read_sam2_sizes(folder: Path, content: Mapping[str, Any]) -> Sam2Config:
@@ -196,6 +207,12 @@ def describe(config: ModelConfig, layout: Layout) -> dict[str, Any]:
     return our_config(config) if layout == "unipixel" else published_config(config)
 
 
+def is_published(config: ModelConfig) -> bool:
+    """Whether the published layout has a place for a configuration."""
+    choices = (config.backbone, config.region_order, config.seconds)
+    return choices == (PUBLISHED_BASE, "window", "published") and not config.own_parts
+
+
 def published_config(config: ModelConfig) -> dict[str, Any]:
     """JSON of the published layout. Its reader knows only the published choices:
     others are refused with their names."""
@@ -203,6 +220,12 @@ def published_config(config: ModelConfig) -> dict[str, Any]:
         "region_order": (config.region_order, "window"),
         "seconds": (config.seconds, "published"),
     }
+    if config.backbone != PUBLISHED_BASE:
+        title, known = get_family(config.backbone).title, FAMILIES[PUBLISHED_BASE].title
+        raise ConfigError(
+            f"the published code knows {known} only, and this model's base is {title}; "
+            "write the layout 'unipixel'"
+        )
     if config.own_parts:
         raise ConfigError(
             f"the published layout has no place for parts of one's own ({', '.join(config.own_parts)}); "
@@ -240,15 +263,14 @@ def _published(config: ModelConfig) -> dict[str, Any]:
 
 def build_backbone(config: ModelConfig) -> Backbone:
     """The base model that a configuration names, with fresh weights."""
-    if config.backbone not in BASE_TYPES:
-        raise ConfigError(f"unknown backbone {config.backbone!r}; known: {', '.join(BASE_TYPES)}")
-    sizes = Qwen2_5_VLConfig(**_backbone_arguments(config.backbone_config))
+    family = get_family(config.backbone)
+    sizes = family.sizes(**_backbone_arguments(config.backbone_config))
     sizes._attn_implementation = ATTENTION  # of its parts too
-    return Qwen2_5_VL(sizes, config.seconds)
+    return family.make(sizes, config)
 
 
 def _backbone_arguments(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a `config.json` that describe Qwen2.5-VL. Newer files nest the text
+    """The parts of a `config.json` that describe the base model. Newer files nest the text
     sizes, older ones lay them flat. What chooses code is left out at every level."""
     content = _without_code(content)
     nested = {name: deepcopy(content[name]) for name in BACKBONE_FIELDS if content.get(name) is not None}
@@ -298,7 +320,9 @@ def initialise_own_parts(model: UniPixel) -> None:
     for module in (*model.seg_head, *prompt.fuse, prompt.click, prompt.box, prompt.time):
         _xavier(module)
     model.object_prompt.points.load_state_dict(model.sam2.sam_prompt_encoder.state_dict())
-    model.object_memory.project.load_state_dict(model.backbone.merger.mlp.state_dict())  # type: ignore[union-attr]
+    first, _, second = model.object_memory.project
+    for layer, original in zip((first, second), model.backbone.merger, strict=True):
+        layer.load_state_dict(original.state_dict())
 
 
 def _xavier(module: torch.nn.Module) -> None:

@@ -4,7 +4,7 @@ every `<|seg|>` really emitted."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -39,9 +39,8 @@ class Prefix:
     @property
     def nbytes(self) -> int:
         """Bytes of keys, values and visual features."""
-        seen = (self.seen.merged, self.seen.unmerged, self.seen.windowed)
-        tensors = (*seen, *(part for layer in self.key_values for part in layer))
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        tensors = (part for layer in self.key_values for part in layer)
+        return self.seen.nbytes + sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 @dataclass
@@ -89,8 +88,10 @@ def read_prefix(model: UniPixel, inputs: Inputs) -> Prefix:
     seen = model.backbone.see(inputs.view)
     positions = model.backbone.positions(inputs)
     cache = model.backbone.new_cache()
-    model.backbone.think(model.read(inputs, seen), positions, inputs.attention_mask, cache)
-    return Prefix(model.backbone.key_values(cache), inputs.attention_mask, _behind(positions), seen)
+    read = model.read(inputs, seen)
+    model.backbone.think(read.tokens, positions, inputs.attention_mask, cache, read.deep)
+    kept = replace(seen, deep=())  # only the clip itself is read with these
+    return Prefix(model.backbone.key_values(cache), inputs.attention_mask, _behind(positions), kept)
 
 
 def join_prefixes(prefixes: Sequence[Prefix]) -> Prefix:
@@ -99,17 +100,11 @@ def join_prefixes(prefixes: Sequence[Prefix]) -> Prefix:
         return prefixes[0]
     longest = max(len(prefix) for prefix in prefixes)
 
-    def pad(rows: Tensor, missing: int) -> Tensor:
-        return F.pad(rows, (0, 0, missing, 0))
-
     layers = zip(*(prefix.key_values for prefix in prefixes), strict=True)
     missing = [longest - len(prefix) for prefix in prefixes]
     return Prefix(
         key_values=tuple(
-            (
-                torch.cat([pad(keys, count) for (keys, _), count in zip(layer, missing, strict=True)]),
-                torch.cat([pad(values, count) for (_, values), count in zip(layer, missing, strict=True)]),
-            )
+            (_padded([keys for keys, _ in layer], missing), _padded([values for _, values in layer], missing))
             for layer in layers
         ),
         attention_mask=torch.cat(
@@ -145,12 +140,12 @@ def _read(model: UniPixel, inputs: Inputs, prefix: Prefix | None) -> tuple[Gener
     """What is known behind the last token, and the hidden states [B, L, d] of all."""
     mask = inputs.attention_mask
     if prefix is None:
-        tokens, positions = model.read(inputs), model.backbone.positions(inputs)
+        read, positions = model.read(inputs), model.backbone.positions(inputs)
     else:
-        tokens, positions = model.read(inputs, prefix.seen), _go_on(prefix, mask)
+        read, positions = model.read(inputs, prefix.seen), _go_on(prefix, mask)
         mask = torch.cat([prefix.attention_mask, mask], dim=1)
     cache = model.backbone.new_cache(prefix.key_values if prefix else ())
-    hidden = model.backbone.think(tokens, positions, mask, cache).hidden
+    hidden = model.backbone.think(read.tokens, positions, mask, cache, read.deep).hidden
     return GenerationState(cache, mask, _behind(positions), hidden[:, -1]), hidden
 
 
@@ -165,17 +160,28 @@ def write(
     and stop early."""
     assert len(writers) == len(state.hidden), f"{len(state.hidden)} samples, but {len(writers)} decodings"
     while True:
-        logits = model.backbone.speak(state.hidden)
-        if on_step is not None:
-            on_step(logits, state.hidden)
-        chosen = [
-            model.tokens.end_of_text if writer.finished else writer.take(row, hidden)
-            for writer, row, hidden in zip(writers, logits, state.hidden, strict=True)
-        ]
+        chosen = choose(model, state, writers, on_step)
         yield
         if all(writer.finished for writer in writers):
             return
-        advance(model, state, torch.tensor(chosen, device=logits.device))
+        advance(model, state, torch.tensor(chosen, device=state.hidden.device))
+
+
+@torch.inference_mode()
+def choose(
+    model: UniPixel,
+    state: GenerationState,
+    writers: Sequence[Writer],
+    on_step: Callable[[Tensor, Tensor], None] | None = None,
+) -> list[int]:
+    """One more token of every answer, written down; those that are finished get one that means nothing."""
+    logits = model.backbone.speak(state.hidden)
+    if on_step is not None:
+        on_step(logits, state.hidden)
+    return [
+        model.tokens.end_of_text if writer.finished else writer.take(row, hidden)
+        for writer, row, hidden in zip(writers, logits, state.hidden, strict=True)
+    ]
 
 
 @torch.inference_mode()
@@ -189,6 +195,45 @@ def advance(model: UniPixel, state: GenerationState, chosen: Tensor) -> None:
     thought = model.backbone.think(tokens, positions, state.attention_mask, state.cache)
     state.hidden = thought.hidden[:, -1]
     state.next_position = state.next_position + 1
+
+
+@torch.inference_mode()
+def keep_rows(model: UniPixel, state: GenerationState, rows: Sequence[int]) -> GenerationState:
+    """Some of the answers, in this order; padding that none of them needs goes with the others."""
+    at = torch.tensor(list(rows), device=state.hidden.device)
+    mask = state.attention_mask[at]
+    first = int(mask.any(dim=0).int().argmax())
+    past = tuple(
+        (keys[at, :, first:], values[at, :, first:])
+        for keys, values in model.backbone.key_values(state.cache)
+    )
+    cache = model.backbone.new_cache(past)
+    return GenerationState(cache, mask[:, first:], state.next_position[at], state.hidden[at])
+
+
+@torch.inference_mode()
+def join_generations(model: UniPixel, states: Sequence[GenerationState]) -> GenerationState:
+    """Answers that are under way as one batch, padded on the left."""
+    if len(states) == 1:
+        return states[0]
+    missing = [state.attention_mask.shape[1] for state in states]
+    missing = [max(missing) - length for length in missing]
+    layers = zip(*(model.backbone.key_values(state.cache) for state in states), strict=True)
+    past = tuple(
+        (_padded([k for k, _ in layer], missing), _padded([v for _, v in layer], missing)) for layer in layers
+    )
+    masks = [F.pad(state.attention_mask, (count, 0)) for state, count in zip(states, missing, strict=True)]
+    return GenerationState(
+        cache=model.backbone.new_cache(past),
+        attention_mask=torch.cat(masks),
+        next_position=torch.cat([state.next_position for state in states]),
+        hidden=torch.cat([state.hidden for state in states]),
+    )
+
+
+def _padded(parts: Sequence[Tensor], missing: Sequence[int]) -> Tensor:
+    """[B, heads, L, e] each, padded on the left, one below the other."""
+    return torch.cat([F.pad(part, (0, 0, count, 0)) for part, count in zip(parts, missing, strict=True)])
 
 
 def _behind(positions: Tensor) -> Tensor:

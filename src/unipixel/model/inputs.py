@@ -30,6 +30,16 @@ def move(value: T, device: torch.device | str, dtype: torch.dtype | None = None)
 
 
 @dataclass(frozen=True)
+class Run:
+    """A run of a clip's cells in the text: `lead`, plain text, and then `count` placeholders between the two
+    control tokens that enclose what is seen; those of a picture where `is_image`, else of a video."""
+
+    count: int
+    lead: str = ""
+    is_image: bool = False
+
+
+@dataclass(frozen=True)
 class VisualLayout:
     """How a base model cuts the language view: `patch` pixels a side, `merge` x `merge` patches a token,
     `pair` frames a temporal step; pixels in [0, 1] are normalised with `mean` and `std`. The defaults are
@@ -45,6 +55,14 @@ class VisualLayout:
     def cell(self) -> int:
         """Pixels a side of what one token covers."""
         return self.patch * self.merge
+
+    def runs(self, grid: Grid, times: Sequence[float]) -> tuple[Run, ...]:
+        """How a clip stands in the text; the placeholders of all runs follow the cells of `grid` in raster
+        order. times: seconds of the frames shown, before the last is repeated to fill a temporal step.
+
+        By default all cells stand in one run and as a video, a still too; the text tells no time.
+        """
+        return (Run(grid.num_tokens),)
 
 
 QWEN2_5_LAYOUT = VisualLayout()
@@ -82,9 +100,9 @@ class Grid:
 class LanguageView:
     """What the visual tower sees of one or several clips, one after the other.
 
-    patches: float [N, 3 * 2 * 14 * 14]; grids: one per clip; seconds_per_grid: seconds between two temporal
-    steps, one per clip. A still of the general mix is an image (`is_image`), every other picture a one-frame
-    video.
+    patches: float [N, 3 * pair * patch * patch]; grids: one per clip; seconds_per_grid: seconds between two
+    temporal steps, one per clip. What stands in the text as an image `is_image`: with Qwen2.5-VL a still of
+    the general mix, every other picture being a one-frame video; with Qwen3-VL every single frame.
     """
 
     patches: Tensor

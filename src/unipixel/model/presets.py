@@ -1,11 +1,13 @@
-"""The published models' configurations, for building them without their `config.json`."""
+"""Configurations of known sizes, for building models without their `config.json`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
-from unipixel.model.checkpoint import from_published
+from unipixel.model.checkpoint import FRESH_LICENCES, from_published, with_defects
 from unipixel.model.config import ModelConfig, TokenIds
+from unipixel.model.qwen3_vl import SIZES as QWEN3_SIZES
 from unipixel.model.sam2 import Sam2Config
 
 PublishedSize: TypeAlias = Literal["3b", "7b"]
@@ -16,6 +18,12 @@ PUBLISHED_TOKENS = TokenIds(
 )
 """Ids in Qwen2.5's tokenizer; UniPixel's three take rows that its table already had (architecture.md
 section 2)."""
+
+Qwen3Size: TypeAlias = Literal["qwen3-2b", "qwen3-4b"]
+QWEN3_TOKENS = TokenIds(
+    ref=151669, seg=151670, mem=151671, image=151655, video=151656, turn_end=151645, end_of_text=151643
+)
+"""Ids in Qwen3's tokenizer, which has four tokens more; UniPixel's three take the next rows of its table."""
 
 _TEXT: dict[PublishedSize, dict[str, Any]] = {
     "3b": {
@@ -81,3 +89,16 @@ def published_config(size: PublishedSize) -> ModelConfig:
         "sam2_image_size": 768,
     }
     return from_published(content, PUBLISHED_TOKENS, Sam2Config.preset("b+"))
+
+
+def qwen3_config(size: Qwen3Size) -> ModelConfig:
+    """The configuration of a fresh model on Qwen3-VL-2B or -4B with SAM 2.1 Hiera B+, as `load` makes it of
+    the two."""
+    content = QWEN3_SIZES[size.removeprefix("qwen3-")]
+    config = from_published(content, QWEN3_TOKENS, Sam2Config.preset("b+"))
+    return with_defects(replace(config, name=size, licences=FRESH_LICENCES), published=False)
+
+
+def known_config(size: PublishedSize | Qwen3Size) -> ModelConfig:
+    """The configuration of a known size, for plans."""
+    return qwen3_config(size) if size == "qwen3-2b" or size == "qwen3-4b" else published_config(size)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from unipixel.model.backbone import Backbone, VisualFeatures
+from unipixel.model.backbone import Backbone, DeepFeatures, VisualFeatures
 from unipixel.model.config import ModelConfig, TokenIds
 from unipixel.model.inputs import Inputs, Output
 from unipixel.model.object_memory import ObjectMemory
 from unipixel.model.object_prompt import ObjectPromptEncoder
 from unipixel.model.own_parts import find_class
 from unipixel.model.sam2 import MaskTracker, Sam2
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All that the language model reads: embeddings tokens [B, L, d], and the visual features that enter
+    behind its first layers, if the base model has such."""
+
+    tokens: Tensor
+    deep: DeepFeatures | None = None
 
 
 class SegHead(nn.Sequential):
@@ -78,8 +88,8 @@ class UniPixel(nn.Module):
         """Turns hidden tokens into masks, frame after frame."""
         return self.tracker_class(self.sam2)
 
-    def read(self, x: Inputs, seen: VisualFeatures | None = None) -> Tensor:
-        """Everything that the language model reads, as embeddings [B, L, d].
+    def read(self, x: Inputs, seen: VisualFeatures | None = None) -> Reading:
+        """Everything that the language model reads.
 
         seen: what the tower made of the clips, if that is known: of those in x, or of those in the text from
         which x, without clips of its own, goes on.
@@ -96,12 +106,13 @@ class UniPixel(nn.Module):
             assert x.regions, "the text has <|mem|> slots, but no region was given"
             memory = self.object_memory(seen, x.regions)
             tokens = place(tokens, x.token_ids == self.tokens.mem, memory, "<|mem|> slots")
-        return tokens
+        deep = DeepFeatures(vision, seen.deep) if seen.deep and x.view.grids else None
+        return Reading(tokens, deep)
 
     def think(self, x: Inputs, cache: Any = None) -> Tensor:
         """What the language model makes of its input: hidden states [B, L, d] before the final norm."""
-        tokens = self.read(x)
-        return self.backbone.think(tokens, self.backbone.positions(x), x.attention_mask, cache).hidden
+        read, positions = self.read(x), self.backbone.positions(x)
+        return self.backbone.think(read.tokens, positions, x.attention_mask, cache, read.deep).hidden
 
     def forward(self, x: Inputs, cache: Any = None) -> Output:
         """Read, think, speak; and for every `<|seg|>` in the input the hidden tokens

@@ -69,7 +69,8 @@ def published_name(name: str) -> str:
 
 
 def adapter_name(name: str) -> str:
-    """A name in an adapter or partial file (PEFT prefix, in-memory names) -> the published name."""
+    """A name in an adapter, a partial file or a plain base model (PEFT prefix, transformers' names in memory,
+    which newer base models have in their files too) -> the published name; published ones stay."""
     name = name.removeprefix(ADAPTER_PREFIX)
     for theirs, published in (("model.language_model.", "model."), ("model.visual.", "visual.")):
         if name.startswith(theirs):

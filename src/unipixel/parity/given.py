@@ -53,7 +53,7 @@ def compare_language(ledger: Ledger, model: UniPixel, inputs: Inputs) -> Output:
     if any(region is not None for region in inputs.regions):
         memory = model.object_memory(seen, inputs.regions)
         ledger.tensor("out.mem_emb", "language", memory)
-    ledger.tensor("mid.inputs_embeds", "language", model.read(inputs), read)
+    ledger.tensor("mid.inputs_embeds", "language", model.read(inputs).tokens, read)
     output: Output = model(inputs)
     ledger.tensor("mid.hidden_before_norm", "language", output.hidden, read)
     ledger.tensor("out.logits", "language", output.logits, read)

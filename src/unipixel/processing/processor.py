@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import torch
@@ -15,8 +15,8 @@ from unipixel.core.media import Clip, check_sides
 from unipixel.core.request import FRAME_LIST_STEP, PixelBudget, Request
 from unipixel.core.response import FinishReason, Mention, Response, SegmentedObject
 from unipixel.core.sampling import check_kept, keep_frames, uniform_indices
-from unipixel.model.backbone import LAYOUTS
 from unipixel.model.config import ModelConfig
+from unipixel.model.families import get_family
 from unipixel.model.generate import EndsText
 from unipixel.model.inputs import NO_CLIP, Grid, Inputs
 from unipixel.processing import text
@@ -85,7 +85,7 @@ class Processor:
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
         self.config = config
         self.tokenizer = tokenizer
-        self.layout = LAYOUTS[config.backbone]
+        self.layout = get_family(config.backbone).layout
 
     def prepare(self, request: Request) -> Prepared:
         """Everything that the language side reads for one request."""
@@ -105,7 +105,9 @@ class Processor:
         budget = (pixels or self.config.pixels).for_frames(len(frames))
         size = language_size(clip.height, clip.width, *budget, self.layout)
         view = language_view(clip.read(frames), size, self.layout, seconds_per_step)
-        token_ids = self._as_row(text.clip_pieces(view.grids[0].num_tokens))
+        runs = self.layout.runs(view.grids[0], [clip.times[index] for index in frames])
+        view = replace(view, is_image=(all(run.is_image for run in runs),))
+        token_ids = self._as_row(text.clip_pieces(runs))
         inputs = Inputs(token_ids, torch.ones_like(token_ids).bool(), view)
         return PreparedClip(inputs, Shown(tuple(frames), view.grids[0]))
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unipixel.core import tokens as control
 from unipixel.core.conversation import Refer, Turn
+from unipixel.model.inputs import Run
 from unipixel.processing.tokenizer import Tokenizer
 
 
@@ -24,9 +25,8 @@ class Control:
 Piece: TypeAlias = str | Control
 
 
-def clip_pieces(num_placeholders: int) -> list[Piece]:
-    """What every conversation about a clip begins with: the system's turn, and the clip at the head of the
-    first question. It ends with a control token, so it can be encoded apart from what follows."""
+def opening_pieces() -> list[Piece]:
+    """What every conversation begins with: the system's turn, and the head of the first question."""
     return [
         Control(control.TURN_START),
         f"system\n{control.SYSTEM_TEXT}",
@@ -34,10 +34,19 @@ def clip_pieces(num_placeholders: int) -> list[Piece]:
         "\n",
         Control(control.TURN_START),
         "user\n",
-        Control(control.VISION_START),
-        Control(control.VIDEO_PAD, num_placeholders),
-        Control(control.VISION_END),
     ]
+
+
+def clip_pieces(runs: Iterable[Run]) -> list[Piece]:
+    """What every conversation about a clip begins with: the same with the clip at the end, in the runs that
+    the base model's layout makes of it. It ends with a control token, so it can be encoded apart from what
+    follows."""
+    pieces = opening_pieces()
+    for run in runs:
+        pad = control.IMAGE_PAD if run.is_image else control.VIDEO_PAD
+        pieces += [run.lead] if run.lead else []
+        pieces += [Control(control.VISION_START), Control(pad, run.count), Control(control.VISION_END)]
+    return pieces
 
 
 def question_pieces(turns: Sequence[Turn], memory_prefix: Sequence[Piece] = ()) -> list[Piece]:

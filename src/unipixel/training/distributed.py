@@ -90,7 +90,7 @@ def distribute(learner: Learner, world: World) -> nn.Module:
         return DistributedDataParallel(learner, devices, broadcast_buffers=False, find_unused_parameters=True)
     mesh = init_device_mesh(world.device.type, (world.ranks,))
     backbone = learner.model.backbone
-    for stack in (backbone.text.layers, backbone.visual.blocks):  # type: ignore[union-attr]
+    for stack in (backbone.text.layers, backbone.visual.blocks):
         assert isinstance(stack, nn.ModuleList), f"layers are listed; found a {type(stack).__name__}"
         for layer in stack:
             fully_shard(layer, mesh=mesh)

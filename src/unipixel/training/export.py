@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unipixel.errors import ConfigError
 from unipixel.loading import save
-from unipixel.model.checkpoint import ARCHITECTURE, CONFIG, describe
+from unipixel.model.checkpoint import ARCHITECTURE, CONFIG, describe, is_published
 from unipixel.predictor import Predictor
 from unipixel.training.checkpoints import read_trained
 from unipixel.training.lora import in_file, merge, write_adapter
@@ -59,7 +59,7 @@ def _write_changes(
     target.mkdir(parents=True)
     base = str(opened.sources[0]) if opened.sources else recipe.start.model
     made = opened.config
-    published = (made.region_order, made.seconds) == ("window", "published") and not made.own_parts
+    published = is_published(made)
     content = describe(made, "published" if published else "unipixel") | {"base_model_path": base}
     (target / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if published:

@@ -13,7 +13,7 @@ from unipixel.hub import BUNDLED, find_checkpoint
 from unipixel.model.checkpoint import BASE_TYPES, CONFIG, build_backbone, from_published, read_config
 from unipixel.model.config import ModelConfig
 from unipixel.model.own_parts import check_consent
-from unipixel.model.presets import PUBLISHED_TOKENS, published_config
+from unipixel.model.presets import PUBLISHED_TOKENS, known_config
 from unipixel.model.sam2 import Sam2Config
 from unipixel.model.unipixel import UniPixel
 from unipixel.model.weights import read_json
@@ -124,9 +124,9 @@ def planned_config(recipe: Recipe) -> tuple[ModelConfig, str]:
         return read_config(folder, Tokenizer.open(folder).ids()), str(folder)
     if start.size is None:
         raise ConfigError(
-            f"{start.model} is not on this machine; fetch it, or give start.size=3b or 7b to plan"
+            f"{start.model} is not on this machine; fetch it, or give start.size=3b, 7b or qwen3-2b to plan"
         )
-    return published_config(start.size), f"the published sizes of {start.size} ({start.model} is not here)"
+    return known_config(start.size), f"the published sizes of {start.size} ({start.model} is not here)"
 
 
 def planned_model(config: ModelConfig) -> UniPixel:

@@ -41,12 +41,14 @@ class Start:
     """Where the weights come from.
 
     Attributes:
-        model: a checkpoint, an adapter or a plain Qwen2.5-VL: a folder, a bundled name or a hub id.
-        sam2: Meta's SAM 2.1 file, where `model` is a plain Qwen2.5-VL or an adapter over one.
+        model: a checkpoint, an adapter or a plain base model (Qwen2.5-VL, Qwen3-VL): a folder, a bundled name
+            or a hub id.
+        sam2: Meta's SAM 2.1 file, where `model` is a plain base model or an adapter over one.
         sam2_preset: size of that file's model.
         base: what an adapter lies over, where its own record of it does not hold.
         partials: folders of earlier stages, whose trained parameters are laid over the model in this order.
-        size: "3b" or "7b": what is planned with when the model is not here (dry runs).
+        size: "3b", "7b", "qwen3-2b" or "qwen3-4b": what is planned with when the model is not here (dry
+            runs).
     """
 
     model: str = "unipixel-tiny"
@@ -54,7 +56,7 @@ class Start:
     sam2_preset: str | None = None
     base: str | None = None
     partials: tuple[str, ...] = ()
-    size: Literal["3b", "7b"] | None = None
+    size: Literal["3b", "7b", "qwen3-2b", "qwen3-4b"] | None = None
 
 
 @dataclass(frozen=True)

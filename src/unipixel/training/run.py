@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unipixel.errors import OutputError
 from unipixel.loading import choose_device
+from unipixel.model.checkpoint import describe
 from unipixel.training.checkpoints import latest
 from unipixel.training.distributed import World, join_world
 from unipixel.training.export import export
@@ -67,5 +68,7 @@ def open_trainer(recipe: Recipe, folder: Path, world: World, trust_code: bool = 
     recipe.batch.micro_batches(world.ranks)  # refuses before anything is opened
     mixture = open_mixture(recipe, world.ranks)
     opened = open_start(recipe, trust_code)
+    if "published" in recipe.save.exports:
+        describe(opened.config, "published")  # refuses now, and not behind the last step
     stream = Stream(recipe, mixture, opened.processor, world)
     return Trainer.open(recipe, opened.model, stream, folder)
