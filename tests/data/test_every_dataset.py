@@ -24,7 +24,7 @@ from unipixel.processing.processor import Processor
 from unipixel.processing.tokenizer import Tokenizer
 from unipixel.training.examples import Supervised, supervise
 
-NAMES = sorted(info.name for info in datasets() if info.name != "jsonl")
+NAMES = sorted(info.name for info in datasets() if info.name != "jsonl" and not info.drawn)
 KINDS = {
     "segment": {"seg_image", "seg_video"},
     "refer": {"ref_point", "ref_box"},

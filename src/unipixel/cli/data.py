@@ -152,7 +152,7 @@ class _Problems:
 
 def _check_file(file: Path, root: Path | None, split: str | None, problems: _Problems) -> Checked:
     from unipixel.data.checking import Checked, check_jsonl
-    from unipixel.data.files import default_cache
+    from unipixel.data.long_json import default_cache
     from unipixel.errors import ConfigError, DataError
 
     if split is not None:
@@ -166,7 +166,7 @@ def _check_file(file: Path, root: Path | None, split: str | None, problems: _Pro
 
 def _check_name(name: str, root: Path | None, split: str | None, problems: _Problems) -> Checked:
     from unipixel.data.checking import Checked, check_dataset
-    from unipixel.data.files import default_cache
+    from unipixel.data.long_json import default_cache
     from unipixel.data.registry import get_dataset, open_dataset
     from unipixel.errors import DataError
 

@@ -37,6 +37,8 @@ def get(
 
         info = get_dataset(name)
         place = place_of(info)
+        if info.drawn:
+            raise ConfigError(f"{name} needs no files: its clips are drawn when they are asked for")
         if place is None:
             raise ConfigError(f"{name} is your own data: `unipixel data import` and docs/data.md make it")
         typer.echo(f"{name}: licence: {info.licence}")

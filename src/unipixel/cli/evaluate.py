@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unipixel.cli.opening import Compiled, DeviceName, DtypeName, LanguageForm, Opening, TrustCode
 from unipixel.cli.terminal import introduce, manners, note
 
 if TYPE_CHECKING:
@@ -65,8 +66,11 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of what is drawn (PixelQA mix).")] = 0,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask failed samples again.")] = False,
     processes: Processes = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps ...")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: DeviceName = "auto",
+    dtype: DtypeName = "auto",
+    trust_code: TrustCode = False,
+    language: LanguageForm = "full",
+    compiled: Compiled = False,
 ) -> None:
     """Run benchmarks: ask, store, score and report. Exit code 1 if a number cannot be trusted."""
     with manners():
@@ -86,7 +90,8 @@ def evaluate(
         works = plan_work(rows, protocol, root, output, setting, limit)
         part = Shard.parse(shard) if shard else Shard.here()
         manner = Manner(part, batch, retry_failed, _note_progress())
-        run = _Run(*_open(model, device, dtype), manner, _how(processes), _judge_or_none())
+        opening = Opening(_device(device), dtype, trust_code, language, compiled)
+        run = _Run(*_open(model, opening), manner, _how(processes), _judge_or_none())
         raise typer.Exit(run.work_off(works))
 
 
@@ -276,17 +281,17 @@ def _show(scored: Sequence[Scored], archives: Iterable[Archive]) -> int:
     return 0 if sound else WRONG
 
 
-def _open(name: str, device: str, dtype: str) -> tuple[Predictor, Model]:
+def _open(name: str, opening: Opening) -> tuple[Predictor, Model]:
     """The model, and what names it in manifests."""
     from unipixel.evaluation.provenance import Model, fingerprint
     from unipixel.hub import find_checkpoint
-    from unipixel.loading import load
 
     folder = find_checkpoint(name)
-    opened = load(folder, device=_device(device), dtype=dtype)
+    opened = opening.open(folder)
     introduce(opened, name)
     files = [path for path in folder.iterdir() if path.suffix in (".json", ".safetensors")]
     kind = str(opened.dtype).removeprefix("torch.")
+    kind += "" if opening.language == "full" else f", language model {opening.language}"
     return opened, Model(name, fingerprint(files), kind, str(opened.device))
 
 
@@ -335,8 +340,12 @@ def _note_progress() -> Callable[[Progress], None]:
 def _list() -> str:
     from unipixel.evaluation.benchmarks import BENCHMARKS
 
-    lines = [f"{'name':<24}{'group':<18}{'title':<32}protocols"]
+    rows = [("name", "group", "title", "protocols")]
     for row in BENCHMARKS:
         protocols = ", ".join(one.name for one in row.protocols) or "scored by its server"
-        lines.append(f"{row.name:<24}{row.group:<18}{row.title:<32}{protocols}")
-    return "\n".join(lines)
+        rows.append((row.name, row.group, row.title, protocols))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

@@ -21,8 +21,10 @@ _COMMA = re.compile(r",\s*(?![^{]*\})")
 def presence(info: DatasetInfo, root: Path) -> Presence:
     """Whether the files that a data set names are below a root. No file is opened.
 
-    Of a name with several spellings (`{train,val}`) one is enough.
+    Of a name with several spellings (`{train,val}`) one is enough. What is drawn needs none.
     """
+    if info.drawn:
+        return "found"
     groups = [*_COMMA.split(info.annotations), info.media]
     there = [
         any(_exists(root, way) for choice in group.split(" or ") for way in _ways(choice)) for group in groups

@@ -18,16 +18,8 @@ from functools import cache as cached
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar, get_args
 
-from unipixel.data.files import (
-    JsonArray,
-    JsonTable,
-    Node,
-    default_cache,
-    inside,
-    list_numbered,
-    read_json,
-    read_pickle,
-)
+from unipixel.data.files import Node, inside, list_numbered, read_json, read_pickle
+from unipixel.data.long_json import JsonArray, JsonTable, default_cache
 from unipixel.data.sample import Facts, Sample, Task
 from unipixel.errors import ConfigError, DataError, SampleUnusable
 
@@ -144,6 +136,8 @@ class DatasetInfo:
         read: the reader.
         repeats: how often it counts in stages 1, 2 and 3 of the published recipe; 0 is not at all.
         options: named choices.
+        drawn: whether its clips are drawn in memory, from seeds. Then it needs no files, and all samples of
+            one opening make conversations of one kind.
     """
 
     name: str
@@ -155,6 +149,7 @@ class DatasetInfo:
     read: Reader
     repeats: tuple[int, int, int] = (0, 0, 0)
     options: tuple[Option, ...] = ()
+    drawn: bool = False
 
     def __post_init__(self) -> None:
         assert self.task in get_args(Task), f"{self.name}: unknown task {self.task}"
@@ -194,11 +189,12 @@ def dataset(
     media: str,
     repeats: tuple[int, int, int] = (0, 0, 0),
     options: tuple[Option, ...] = (),
+    drawn: bool = False,
 ) -> Callable[[Reader], DatasetInfo]:
     """Mark a reader; the name it had in its module then stands for the DatasetInfo."""
 
     def mark(read: Reader) -> DatasetInfo:
-        return DatasetInfo(name, task, splits, licence, annotations, media, read, repeats, options)
+        return DatasetInfo(name, task, splits, licence, annotations, media, read, repeats, options, drawn)
 
     return mark
 

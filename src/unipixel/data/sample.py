@@ -40,17 +40,32 @@ _BLOCK = 16  # frames of a thinned video that are decoded together
 # Pictures
 
 
+class Drawing(Protocol):
+    """A clip that is drawn in memory when it is opened: immutable, picklable, each time the same."""
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames it has, known before it is drawn."""
+        ...
+
+    def open(self) -> Clip:
+        """The clip."""
+        ...
+
+
 @dataclass(frozen=True)
 class Media:
-    """Where the pictures of a sample are: files of frames, or one video. Nothing is opened before `open`.
+    """Where the pictures of a sample are: files of frames, one video, or a drawing. Nothing is opened before
+    `open`.
 
     Attributes:
         vid: name of the clip in its data set (`TAO/clip_7`); samples of one clip share it.
-        frames: picture files in their order; empty when there is a video.
-        video: a video file; None when there are frames.
+        frames: picture files in their order; empty when there is a video or a drawing.
+        video: a video file; None when there are frames or a drawing.
         step: of the video only frames 0, step, 2 * step, ... count, and frame numbers count those (SA-V).
         window: of the video only what is shown from the first to the second of these seconds counts, and
             frame numbers count from there (MVBench); None is all.
+        drawn: a clip without files; None when there are some.
     """
 
     vid: str
@@ -58,15 +73,17 @@ class Media:
     video: Path | None = None
     step: int = 1
     window: tuple[float, float] | None = None
+    drawn: Drawing | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", tuple(self.frames))
-        if bool(self.frames) == (self.video is not None):
+        if bool(self.frames) + (self.video is not None) + (self.drawn is not None) != 1:
             raise DataError(
                 self.video or "",
                 self.vid,
-                f"{len(self.frames)} frames and {'a' if self.video else 'no'} video",
-                "either frames or a video",
+                f"{len(self.frames)} frames and {'a' if self.video else 'no'} video"
+                f"{' and a drawing' if self.drawn else ''}",
+                "either frames, a video or a drawing",
             )
         if self.step < 1 or (self.step > 1 and self.video is None):
             raise DataError(
@@ -80,16 +97,17 @@ class Media:
     @property
     def is_still(self) -> bool:
         """Whether this is a single picture."""
-        return len(self.frames) == 1
+        return self.num_frames == 1
 
     @property
     def num_frames(self) -> int | None:
         """How many frames the clip has, or None for a video: that must be opened to know."""
-        return len(self.frames) or None
+        return len(self.frames) or (None if self.drawn is None else self.drawn.num_frames)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """File names of the frames without ending, which predictions are called by; empty for a video."""
+        """File names of the frames without ending, which predictions are called by; empty without files of
+        frames."""
         return tuple(path.stem for path in self.frames)
 
     def take(self, numbers: Sequence[int]) -> Media:
@@ -98,9 +116,12 @@ class Media:
         Raises:
             DataError: this is a video, or has no such frame.
         """
-        if self.video is not None or not all(0 <= number < len(self.frames) for number in numbers):
-            whole = "a video" if self.video else f"{len(self.frames)} frames"
-            raise DataError(self.video or "", self.vid, whole, f"a clip of files with frames {list(numbers)}")
+        total = self.num_frames
+        if total is None or not all(0 <= number < total for number in numbers):
+            whole = "a video" if self.video else f"{total} frames"
+            raise DataError(self.video or "", self.vid, whole, f"a clip of frames with {list(numbers)}")
+        if self.drawn is not None:
+            return Media(self.vid, drawn=_Taken(self.drawn, tuple(numbers)))
         return Media(self.vid, tuple(self.frames[number] for number in numbers))
 
     def open(self) -> Clip:
@@ -109,6 +130,8 @@ class Media:
         Raises:
             MediaError: a file is missing, damaged, or of another size than the first.
         """
+        if self.drawn is not None:
+            return self.drawn.open()
         if self.video is None:
             return Clip.open(list(self.frames))
         clip = Clip.open(self.video)
@@ -127,6 +150,22 @@ class Media:
             return 0, clip.num_frames - 1
         first, last = (int(np.abs(np.subtract(clip.times, end)).argmin()) for end in self.window)
         return first, last
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """Some frames of a drawing."""
+
+    whole: Drawing
+    numbers: tuple[int, ...]
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.numbers)
+
+    def open(self) -> Clip:
+        clip = self.whole.open()
+        return Clip.open(list(clip.read(self.numbers)), fps=clip.fps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,8 +77,8 @@ PLACES: Mapping[str, Place] = {
 
 
 def place_of(info: DatasetInfo) -> Place | None:
-    """Where a data set is published; None for a person's own."""
-    return None if info.name == "jsonl" else PLACES.get(info.name, Place())
+    """Where a data set is published; None for a person's own, and for what is drawn."""
+    return None if info.name == "jsonl" or info.drawn else PLACES.get(info.name, Place())
 
 
 def folders_of(info: DatasetInfo) -> tuple[str, ...]:

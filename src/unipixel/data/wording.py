@@ -95,13 +95,14 @@ class Wording:
 
     @classmethod
     def open(cls, file: str | Path) -> Wording:
-        """A user's templates, JSON: an object of lists of texts by family. Families that the file does not
-        have stay the project's own.
+        """A user's templates, JSON: an object of lists of texts by family; or a bundled one by its name
+        ("made_up": shorter ways to ask as well). Families that the file does not have stay the project's own.
 
         Raises:
             DataError: the file is missing or broken, or has an unknown family or an unfit template.
         """
-        path = Path(file)
+        bundled = files("unipixel.data") / "wordings" / f"{file}.json"
+        path = Path(str(bundled)) if bundled.is_file() else Path(file)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -15,6 +15,7 @@ from unipixel.evaluation import protocols
 from unipixel.evaluation.asking import PixelQa, Pointing, Segment, Words
 from unipixel.evaluation.benchmark import Benchmark, Figure, Opened, Protocol
 from unipixel.evaluation.made_up import FreshClips, PointAtThings
+from unipixel.evaluation.made_up_families import MADE_UP_ROWS
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         protocols.CLICKS,
         has_masks=False,
     ),
+    *MADE_UP_ROWS,
 )
 
 

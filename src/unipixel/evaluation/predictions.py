@@ -256,7 +256,7 @@ def appending(folder: Path, shard: Shard) -> Iterator[Writer]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with file.open("ab") as stream:
-            _claim(stream, file)
+            claim(stream, file)
             cut_half_line(file)
             yield Writer(stream)
     except OSError as error:
@@ -265,7 +265,7 @@ def appending(folder: Path, shard: Shard) -> Iterator[Writer]:
         ) from error
 
 
-def _claim(stream: BinaryIO, file: Path) -> None:
+def claim(stream: BinaryIO, file: Path) -> None:
     """Lock a file until it is closed, where the system can."""
     try:
         import fcntl

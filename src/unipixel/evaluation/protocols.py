@@ -47,7 +47,7 @@ _REVOS = tuple(
     for value in ("J", "F", "J&F", "A", "R")
 )
 
-_PICTURES = (
+PICTURES = (
     Metric("cIoU", (Part("I", "U"),), empty=1.0),
     _mean("gIoU", "IoU"),
     *(_mean(f"P@{level}", f"P@{level}", main=level == THRESHOLDS[0]) for level in THRESHOLDS),
@@ -116,14 +116,14 @@ REASON_SEG = (
         "published",
         "every text of a picture; 'ignore' outlines are background",
         PictureMasks(),
-        _PICTURES,
+        PICTURES,
         EMPTY,
     ),
     Protocol(
         "lisa",
         f"{_LISA_ABOUT}, only the first text of a picture, 'ignore' outlines left out",
         PictureMasks(lisa=True),
-        _PICTURES,
+        PICTURES,
         EMPTY,
         options={"texts": "first", "ignore_regions": "left_out"},
     ),
@@ -134,39 +134,39 @@ REFCOCO = (
         "published",
         "cIoU, gIoU and precision over sentences; boxes as in REC",
         PictureMasks(),
-        (*_PICTURES, _mean("box accuracy", "box")),
+        (*PICTURES, _mean("box accuracy", "box")),
         EMPTY,
     ),
     Protocol(
         "lisa",
         f"{_LISA_ABOUT}, and sentences asked in small letters",
         PictureMasks(lisa=True),
-        _PICTURES,
+        PICTURES,
         EMPTY,
         options={"letters": "lower"},
         asks_apart=True,
     ),
 )
 
-_ACCURACY = (_mean("accuracy", "right"), _mean("no option", "no option", main=False))
+ACCURACY = (_mean("accuracy", "right"), _mean("no option", "no option", main=False))
 VIDEOREFER_Q = (
-    Protocol("published", "the first letter of the reply", Options("type"), _ACCURACY, WRONG),
+    Protocol("published", "the first letter of the reply", Options("type"), ACCURACY, WRONG),
     Protocol(
         "upstream",
         "the reply as VideoRefer's script reads it: (A), A), or its first character",
         Options("type", "upstream"),
-        _ACCURACY,
+        ACCURACY,
         WRONG,
     ),
 )
 
 MVBENCH = (
-    Protocol("published", "clip bounds are ignored", Options("task"), _ACCURACY, WRONG),
+    Protocol("published", "clip bounds are ignored", Options("task"), ACCURACY, WRONG),
     Protocol(
         "bounds",
         "only the part of the clip that a question is about is shown, as the benchmark's authors do",
         Options("task"),
-        _ACCURACY,
+        ACCURACY,
         WRONG,
         options={"bounds": "applied"},
         asks_apart=True,
@@ -188,7 +188,7 @@ PIXEL_QA = (
         "published",
         "volume IoU (J) and Dice (F) of every object on 16 frames, accuracy of the answers that rest on them",
         PixelQaMasks(),
-        (*(Metric(name, (Part(name, "objects"),)) for name in ("J", "F", "J&F")), *_ACCURACY),
+        (*(Metric(name, (Part(name, "objects"),)) for name in ("J", "F", "J&F")), *ACCURACY),
         "empty masks and a wrong answer",
     ),
 )
