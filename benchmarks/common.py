@@ -25,7 +25,7 @@ from unipixel.model.sam2 import FrameFeatures, Sam2Config
 from unipixel.model.unipixel import UniPixel
 from unipixel.predictor import Predictor
 from unipixel.processing.processor import Processor
-from unipixel.training.tiny import VOCABULARY, make_tokenizer
+from unipixel.training.tiny.model import VOCABULARY, make_tokenizer
 
 SMALL_TEXT = {
     "hidden_size": 64,

@@ -44,7 +44,7 @@ from unipixel.model.sam2 import Sam2Config
 from unipixel.processing.processor import Processor
 from unipixel.processing.vision import language_size, language_view, mask_view
 from unipixel.training.examples import Supervisor
-from unipixel.training.tiny import make_tokenizer
+from unipixel.training.tiny.model import make_tokenizer
 
 SUITE = "videorefer/VideoRefer-700K"
 ARRAY = f"{SUITE}/videorefer-short-caption-500k-wo-masks.json"

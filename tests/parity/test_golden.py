@@ -25,7 +25,7 @@ from unipixel.parity.ledger import Ledger
 from unipixel.parity.published import check_layout
 from unipixel.parity.raw import request_for
 from unipixel.predictor import Predictor
-from unipixel.training.examples import answer_labels
+from unipixel.training.examples import conversation_labels
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = (
@@ -121,7 +121,7 @@ def test_labels_of_a_training_sample(model: Predictor) -> None:
     """Only the answer and the end of its turn are supervised."""
     case = GoldenCase.open(GOLDEN / "train")
     prepared = model.processor.prepare(request_for(case, model.config.sam2.image_size))
-    labels = answer_labels(prepared.inputs.token_ids, prepared.answer_ids, model.processor)
+    labels = conversation_labels(prepared.inputs.token_ids, model.processor)
     golden = case.need("in.labels")
     assert torch.equal(labels[:, : golden.shape[1]], golden)
     assert bool((labels[:, golden.shape[1] :] == IGNORE_INDEX).all())

@@ -20,7 +20,7 @@ from unipixel.training.recipe_file import read_recipe
 from unipixel.training.start import open_start, ready
 from unipixel.training.stream import Maker
 
-NAMES = sorted(info.name for info in datasets() if info.name != "jsonl")
+NAMES = sorted(info.name for info in datasets() if info.name != "jsonl" and not info.drawn)
 
 
 @dataclass(frozen=True)

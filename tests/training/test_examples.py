@@ -32,13 +32,11 @@ from unipixel.predictor import Predictor
 from unipixel.training.examples import (
     Supervised,
     Supervisor,
-    answer_labels,
-    conversation_labels,
     join_supervised,
     label_masks,
     supervise,
 )
-from unipixel.training.following import Footage, find
+from unipixel.training.tiny.following import Footage, find
 
 SMALL = FramePolicy(number=4, pixels=PixelBudget(28 * 28 * 2, 28 * 28 * 6))
 POLICY = replace(PUBLISHED, frames=SMALL)
@@ -161,17 +159,6 @@ def test_labels_of_a_conversation_worked_out_by_hand(predictor: Predictor, tmp_p
     opening = written.index("<|im_start|>assistant\n") + len("<|im_start|>assistant\n")
     first = next(place for place, label in enumerate(labels) if label != IGNORE_INDEX)
     assert tokenizer.decode(ids[:first], keep_control=True) == written[:opening]
-
-
-def test_labels_of_one_round_are_those_of_the_older_function(
-    predictor: Predictor, samples: dict[str, Sample]
-) -> None:
-    for name in ("segment", "remember", "refer", "choose"):
-        conversation = converse(samples[name], np.random.default_rng(1), POLICY, "box")
-        prepared = predictor.processor.prepare(conversation.request(answered=True))
-        ids = prepared.inputs.token_ids
-        older = answer_labels(ids, prepared.answer_ids, predictor.processor)
-        assert torch.equal(conversation_labels(ids, predictor.processor), older), name
 
 
 def test_an_answer_that_begins_with_a_line_break_is_labelled_as_published(predictor: Predictor) -> None:

@@ -8,10 +8,11 @@ import torch
 
 from unipixel.core.prompts import Box, Point
 from unipixel.model.sam2 import MaskPrompt, MaskTracker, Sam2
-from unipixel.training.following import Clicks, Footage, find, follow, mean_iou, start
-from unipixel.training.mask_phase import _certain, _click_again, _neighbours, _spoil
-from unipixel.training.scenes import BatchPlan, draw_batch
-from unipixel.training.tiny import SIDE, Workshop
+from unipixel.training.tiny.following import Clicks, Footage, find, follow, mean_iou, start
+from unipixel.training.tiny.mask_phase import _certain, _click_again, _neighbours, _spoil
+from unipixel.training.tiny.model import SIDE
+from unipixel.training.tiny.scenes import BatchPlan, draw_batch
+from unipixel.training.tiny.workshop import Workshop
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The small model's training: every phase teaches something, a stopped run goes on, the result opens."""
 
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,41 +10,42 @@ import torch
 
 import unipixel
 from unipixel.core import tokens as control
-from unipixel.core.tokens import IGNORE_INDEX
-from unipixel.data.synthetic.scene import make_scene, training_seed
-from unipixel.data.tasks import ask_for_two
-from unipixel.training import tiny
-from unipixel.training.examples import make_example
-from unipixel.training.language_phase import JointPhase, LanguagePhase
-from unipixel.training.loop import Schedule, StepResult, TrainingError, train
-from unipixel.training.mask_phase import MaskPhase, objects_of
-from unipixel.training.questions import QuestionPlan, draw_questions
-from unipixel.training.scenes import BatchPlan, draw_batch
+from unipixel.data.registry import open_dataset
+from unipixel.training import recipes
+from unipixel.training.tiny.language_phase import LanguagePhase, Told, _tell, draw_talk, wanted_tokens
+from unipixel.training.tiny.loop import Schedule, StepResult, TrainingError, train
+from unipixel.training.tiny.make import STAGES, make
+from unipixel.training.tiny.mask_phase import MaskPhase, named_in, objects_of, places_of
+from unipixel.training.tiny.model import CONTROL_TOKENS, SIDE, VOCABULARY, make_tokenizer
+from unipixel.training.tiny.names import NameTable, matches
+from unipixel.training.tiny.scenes import BatchPlan, draw_batch
+from unipixel.training.tiny.visual_phase import VisualPhase, draw_sights
+from unipixel.training.tiny.workshop import Budget, Workshop
 
-SMALL = BatchPlan(num_scenes=2, num_frames=2, side=tiny.SIDE)
+SMALL = BatchPlan(num_scenes=2, num_frames=2, side=SIDE)
 
 
 @pytest.fixture(scope="module")
-def workshop() -> tiny.Workshop:
-    return tiny.Workshop.open()
+def workshop() -> Workshop:
+    return Workshop.open()
 
 
 def gradient(part: torch.nn.Module) -> float:
     return sum(float(p.grad.abs().sum()) for p in part.parameters() if p.grad is not None)
 
 
-def test_batches_are_the_same_whenever_they_are_drawn(workshop: tiny.Workshop) -> None:
+def test_batches_are_the_same_whenever_they_are_drawn(workshop: Workshop) -> None:
     first, again = draw_batch(SMALL, 40), draw_batch(SMALL, 40)
     assert torch.equal(first.frames, again.frames) and torch.equal(first.masks, again.masks)
     assert not torch.equal(first.frames[0], draw_batch(SMALL, 42).frames[0])
-    plan = QuestionPlan(SMALL, (1, 2))
-    asked, same = (draw_questions(plan, workshop.processor, 40) for _ in range(2))
-    assert torch.equal(asked.example.inputs.token_ids, same.example.inputs.token_ids)
-    assert asked.names == same.names
+    plan = replace(workshop.talk(), size=4)
+    said, same = (draw_talk(plan, workshop.processor, 40) for _ in range(2))
+    assert torch.equal(said.what.inputs.token_ids, same.what.inputs.token_ids)
+    assert said.told == same.told
 
 
-@pytest.mark.parametrize("kind", ["name", "absent", "point", "box", "mask", "correction"])
-def test_a_mask_step_reaches_the_decoder_and_its_encoder(workshop: tiny.Workshop, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["name", "absent", "described", "point", "box", "mask", "correction"])
+def test_a_mask_step_reaches_the_decoder_and_its_encoder(workshop: Workshop, kind: str) -> None:
     phase = MaskPhase(workshop.model.sam2, workshop.table, workshop.attributes, SMALL, (kind,))
     workshop.model.zero_grad()
     result = phase.step(draw_batch(SMALL, 0), np.random.default_rng(0))
@@ -54,7 +56,7 @@ def test_a_mask_step_reaches_the_decoder_and_its_encoder(workshop: tiny.Workshop
     assert gradient(workshop.model.sam2.memory_attention) > 0, "the second frame reads the memory"
 
 
-def test_a_frozen_encoder_is_neither_trained_nor_reached(workshop: tiny.Workshop) -> None:
+def test_a_frozen_encoder_is_neither_trained_nor_reached(workshop: Workshop) -> None:
     sam2 = workshop.model.sam2
     phase = MaskPhase(sam2, workshop.table, workshop.attributes, SMALL, ("point",), trains_encoder=False)
     frozen = set(sam2.image_encoder.parameters())
@@ -65,45 +67,75 @@ def test_a_frozen_encoder_is_neither_trained_nor_reached(workshop: tiny.Workshop
     assert gradient(sam2.image_encoder) == 0 and gradient(sam2.sam_mask_decoder) > 0
 
 
-def test_objects_include_one_that_is_absent() -> None:
+def test_names_mean_all_that_they_fit_and_some_nothing() -> None:
     batch = draw_batch(SMALL, 0)
-    objects = objects_of(batch, np.random.default_rng(0), absent=True)
-    assert len(objects.names) == 2 * 3 + 2
-    for scene, name, mask in zip(objects.scene[-2:], objects.names[-2:], objects.masks[-2:], strict=True):
-        assert name not in batch.names[scene] and not mask.any()
+    count = batch.masks.shape[1]
+    named = named_in(batch, np.random.default_rng(0), absent=True)
+    assert len(named.names) == 2 * count + 2
+    for scene, name, mask in zip(named.scene.tolist(), named.names, named.masks, strict=True):
+        fitting = [matches(name, thing) for thing in batch.names[scene]]
+        assert torch.equal(mask, batch.masks[scene][torch.tensor(fitting)].any(0))
+    assert not named.masks[-2:].any(), "the last name of each scene is of nothing there"
 
 
-def test_language_and_joint_steps_reach_what_they_train(workshop: tiny.Workshop) -> None:
-    plan = QuestionPlan(replace(SMALL, num_scenes=4), (2,), pointed=0.5)
-    batch = draw_questions(plan, workshop.processor, 0)
-    assert None in batch.names and any(batch.names), "this batch both points and names"
-    language = LanguagePhase(workshop.model, workshop.table, workshop.processor, plan)
+def test_places_are_on_things_or_near_them() -> None:
+    batch = draw_batch(SMALL, 0)
+    masks = objects_of(batch).masks[:, 0]
+    masks = masks[masks.flatten(1).any(1)]
+    for place, mask in zip(places_of(masks, np.random.default_rng(0)), masks, strict=True):
+        nearest = (mask.nonzero().flip(1) - place).norm(dim=1).min()
+        assert nearest < SIDE / 6
+
+
+def test_names_that_say_less_add_less() -> None:
+    table = NameTable(2, 8)
+    full, colour, shape, nothing = table(["red circle", "red thing", "circle", "thing"])
+    assert torch.allclose(full, colour + shape) and not nothing.any()
+
+
+def test_the_tower_sees_what_is_measured(workshop: Workshop) -> None:
+    pixels = workshop.processor.config.pixels
+    sights = draw_sights(SMALL, pixels, 0)
+    assert sights.cells.shape[0] == len(sights.classes) == len(sights.numbers)
+    assert sights.cells.any(1).all() and sights.numbers[:, :2].abs().max() <= 0.5
+    phase = VisualPhase(workshop.model.backbone, workshop.sights, SMALL, pixels)
     workshop.model.zero_grad()
-    language.step(batch).loss.backward()
-    assert gradient(workshop.model.object_prompt) > 0 and gradient(workshop.model.backbone) > 0
+    phase.step(sights).loss.backward()
+    assert gradient(workshop.model.backbone.visual) > 0 and gradient(workshop.model.backbone.text) == 0
+
+
+def test_what_a_mask_shall_say_is_a_name_and_a_place() -> None:
+    masks = np.zeros((3, 2, 8, 8), dtype=bool)
+    masks[0, :, 0:2, 0:4] = True
+    masks[1, :, 4:6, 4:6] = True
+    names = ["red circle", "red star", "blue star"]
+    assert _tell(names, masks, masks[0]) == Told("red circle", (0.25, 0.125))
+    assert _tell(names, masks, masks[0] | masks[1]) == Told("red thing", None)
+    assert _tell(names, masks, np.zeros((2, 8, 8), dtype=bool)) is None
+
+
+def test_a_language_step_reaches_the_language_side_alone(workshop: Workshop) -> None:
+    pointing = open_dataset("made_up_pixelqa", "train", ".", frames="2")
+    plan = replace(workshop.talk(), datasets=((pointing, 1.0),), size=4)
+    phase = LanguagePhase(workshop.model, workshop.table, workshop.processor, plan)
+    batch = draw_talk(plan, workshop.processor, 0)
+    told = [what for what in batch.told if what is not None]
+    assert told, "this batch asks for masks"
+    wanted = wanted_tokens(workshop.table, workshop.model.sam2.sam_prompt_encoder, told)
+    assert wanted.shape == (len(told), 2, 128)
+    workshop.model.zero_grad()
+    phase.step(batch).loss.backward()
+    for part in (workshop.model.backbone, workshop.model.seg_head, workshop.model.object_prompt):
+        assert gradient(part) > 0
     assert gradient(workshop.model.sam2) == 0, "the decoder is only listened to"
-    workshop.model.zero_grad()
-    pointing = MaskPhase(workshop.model.sam2, workshop.table, workshop.attributes, SMALL, ("point",))
-    JointPhase(workshop.model, workshop.processor, plan, pointing).step(batch).loss.backward()
-    assert gradient(workshop.model.sam2) > 0 and gradient(workshop.model.seg_head) > 0
-
-
-def test_labels_are_the_answer_and_the_end_of_its_turn(workshop: tiny.Workshop) -> None:
-    scene = make_scene(training_seed(3))
-    question = ask_for_two(scene, (0, 1), np.random.default_rng(0))
-    example = make_example(workshop.processor, scene, question)
-    counted = example.labels[example.labels != IGNORE_INDEX].tolist()
-    text = workshop.processor.tokenizer.decode(counted, keep_control=True)
-    first, second = scene.expression(0), scene.expression(1)
-    assert text == f"The {first} is <|seg|> and the {second} is <|seg|>.<|im_end|>"
 
 
 def test_the_tokenizer_keeps_text_and_knows_its_control_tokens() -> None:
-    tokenizer = tiny.make_tokenizer()
+    tokenizer = make_tokenizer()
     text = "Segment the red circle! <|seg|> Größe 12\n"
     assert tokenizer.decode(tokenizer.encode(text)) == text
     assert tokenizer.id(control.SEG) not in tokenizer.encode(text)
-    assert max(tokenizer.id(name) for name in tiny.CONTROL_TOKENS) < tiny.VOCABULARY
+    assert max(tokenizer.id(name) for name in CONTROL_TOKENS) < VOCABULARY
 
 
 def test_a_loss_that_is_no_number_stops_the_run() -> None:
@@ -123,16 +155,21 @@ def test_the_schedule_warms_up_and_falls() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True) and 0.1 <= rates[-1] < 0.11
 
 
-def test_a_stopped_run_goes_on_and_its_result_opens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    one_step = tiny.Budget(**{field.name: Schedule(1, 1e-4) for field in fields(tiny.Budget)})
+def test_a_stopped_run_goes_on_and_its_result_opens(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_step = Budget(**{field.name: Schedule(1, 1e-4) for field in fields(Budget)})
+    short = {name: replace(recipes.get_recipe(name), steps=1) for name in STAGES}
+    monkeypatch.setattr("unipixel.training.tiny.make.get_recipe", partial(dict.__getitem__, short))
     caplog.set_level("INFO")
-    folder = tiny.make(tmp_path, one_step)
+    folder = make(tmp_path, one_step)
     assert "kept from an earlier run" not in caplog.text
     answer = unipixel.load(folder).ask(np.zeros((48, 64, 3), dtype=np.uint8), "the red circle")
     assert answer.finish_reason in ("stop", "length")
-    folder.rename(tmp_path / "first")
-    (tmp_path / "joint.pt").unlink()
-    tiny.make(tmp_path, one_step)
-    assert caplog.text.count("kept from an earlier run") == len(fields(tiny.Budget)) - 1
-    weights = [path / "model.safetensors" for path in (tmp_path / "first", folder)]
-    assert weights[0].read_bytes() == weights[1].read_bytes()
+    first = (folder / "model.safetensors").read_bytes()
+    for made in ("base", "tiny_1", "tiny_2", "tiny_3"):
+        (tmp_path / made).rename(tmp_path / f"first_{made}")
+    (tmp_path / "language.pt").unlink()
+    make(tmp_path, one_step)
+    assert caplog.text.count("kept from an earlier run") == len(fields(Budget)) - 1
+    assert (folder / "model.safetensors").read_bytes() == first

@@ -1,4 +1,4 @@
-"""Questions and conversations as supervised inputs, through the same processor as at inference.
+"""Conversations as supervised inputs, through the same processor as at inference.
 
 Sections named below are those of benchmarks.md.
 """
@@ -16,70 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unipixel.core.media import Clip, check_sides
-from unipixel.core.request import Request
-from unipixel.core.tokens import (
-    IGNORE_INDEX,
-    IMAGE_PAD,
-    TURN_END,
-    TURN_START,
-    VIDEO_PAD,
-    VISION_END,
-    VISION_START,
-)
+from unipixel.core.tokens import IGNORE_INDEX, TURN_END, TURN_START
 from unipixel.data.conversations import Conversation, Provenance, converse
 from unipixel.data.policy import Fidelity, Policy
 from unipixel.data.sample import Sample
-from unipixel.data.synthetic.scene import Scene
-from unipixel.data.tasks import Question
 from unipixel.data.visual_prompts import PointedBy
 from unipixel.errors import LeftOut, PromptError, SampleUnusable
 from unipixel.model.inputs import NO_CLIP, Inputs, Targets, collate
 from unipixel.processing import text
 from unipixel.processing.processor import Prepared, PreparedClip, Processor
 from unipixel.processing.vision import mask_view
-
-
-@dataclass(frozen=True)
-class Example:
-    """One question as a batch of one, with its labels int [1, L]: the answer and the end of its turn."""
-
-    inputs: Inputs
-    labels: Tensor
-
-
-def make_example(processor: Processor, scene: Scene, question: Question) -> Example:
-    """A scene's question with its answer given."""
-    request = Request(Clip.open(scene.frames), (question.turn,), forced_answer=question.answer)
-    prepared = processor.prepare(request)
-    return Example(prepared.inputs, answer_labels(prepared.inputs.token_ids, prepared.answer_ids, processor))
-
-
-def answer_labels(token_ids: Tensor, answer_ids: Sequence[int], processor: Processor) -> Tensor:
-    """Labels [1, L] of a conversation that ends with an answer: -100 but for the
-    answer and the end of its turn."""
-    ending = [*answer_ids, processor.tokenizer.id(TURN_END)]
-    ids = token_ids[0].tolist()
-    stop = max(index for index, token in enumerate(ids) if token == ending[-1]) + 1
-    start = stop - len(ending)
-    assert ids[start:stop] == ending, "the answer does not stand at the end of the conversation"
-    labels = torch.full_like(token_ids, IGNORE_INDEX)
-    labels[0, start:stop] = token_ids[0, start:stop]
-    return labels
-
-
-def join(examples: Sequence[Example], pad_id: int) -> Example:
-    """One batch, padded on the right."""
-    inputs = collate([example.inputs for example in examples], pad_id, pad_left=False)
-    length = inputs.token_ids.shape[1]
-    labels = [
-        torch.nn.functional.pad(example.labels, (0, length - example.labels.shape[1]), value=IGNORE_INDEX)
-        for example in examples
-    ]
-    return Example(inputs, torch.cat(labels))
-
-
-# Conversations
-
 
 @dataclass(frozen=True)
 class Supervised:
@@ -216,14 +162,9 @@ def _as_still(clip: PreparedClip, processor: Processor) -> PreparedClip:
 
 def _text_inputs(conversation: Conversation, processor: Processor) -> Inputs:
     """Talk about nothing: the same form without the place for a clip."""
-    visual = {VISION_START, VISION_END, VIDEO_PAD, IMAGE_PAD}
-    head = [
-        piece
-        for piece in text.clip_pieces(0)
-        if not (isinstance(piece, text.Control) and piece.name in visual)
-    ]
     assert conversation.answer is not None, "it was checked before"
-    pieces = [*head, *text.question_pieces(conversation.questions), *text.answer_pieces(conversation.answer)]
+    question = text.question_pieces(conversation.questions)
+    pieces = [*text.opening_pieces(), *question, *text.answer_pieces(conversation.answer)]
     ids = torch.tensor([text.encode(pieces, processor.tokenizer)], dtype=torch.long)
     return Inputs(ids, torch.ones_like(ids).bool(), NO_CLIP, (), (None,))
 

@@ -31,6 +31,8 @@ BASE_3B = Start(
 )
 BASE_7B = replace(BASE_3B, model="Qwen/Qwen2.5-VL-7B-Instruct", size="7b")
 ALIGNMENT = Optimiser(rate=1e-3)
+SEGMENTING = ("names", "relations", "motion", "reasoning", "long")
+"""Families of the made-up world that ask for masks."""
 ADAPTED = Parts(
     visual=LORA,
     language=LORA,
@@ -85,10 +87,48 @@ def recipes() -> dict[str, Recipe]:
         replace(stage_1, name="stage_1_7b", start=BASE_7B),
         replace(stage_2, name="stage_2_7b", start=BASE_7B),
         replace(stage_3, name="stage_3_7b", start=large, strategy="fsdp"),
+        *_tiny(),
         _finetune(),
+        _finetune_tiny(),
         _debug(),
+        _debug_qwen3(),
     )
     return {recipe.name: recipe for recipe in found}
+
+
+def _tiny() -> tuple[Recipe, ...]:
+    """The three stages at the scale of the small model, on the made-up world (`unipixel.training.tiny` makes
+    what they start from)."""
+    stage_1 = Recipe(
+        name="tiny_1",
+        start=Start(model="base"),
+        data=(Source("made_up_regions"), Source("made_up_pixelqa")),
+        seen=Seen(pixels="model", wording="made_up"),
+        batch=Batching(16, 16),
+        parts=Parts(prompt=FULL),
+        optimiser=Optimiser(rate=1e-3, clip=1.0),
+        steps=150,
+        workers=1,
+        save=Saving(every=100, exports=("partial",)),
+    )
+    stage_2 = replace(
+        stage_1,
+        name="tiny_2",
+        data=tuple(Source(f"made_up_{family}") for family in SEGMENTING),
+        parts=Parts(seg_head=FULL),
+    )
+    everything = (*SEGMENTING, "pixelqa", "regions", "region_memory", "region_choices", "clips", "talk")
+    stage_3 = replace(
+        stage_1,
+        name="tiny_3",
+        start=Start(model="base", partials=("tiny_1/partial", "tiny_2/partial")),
+        data=tuple(Source(f"made_up_{family}") for family in everything),
+        parts=replace(ADAPTED, visual=FULL, language=FULL, sam2=Tuning("full", rate=1e-4)),
+        optimiser=Optimiser(rate=5e-4, clip=1.0),
+        steps=600,
+        save=Saving(every=100, exports=("whole",)),
+    )
+    return stage_1, stage_2, stage_3
 
 
 def _finetune() -> Recipe:
@@ -111,6 +151,26 @@ def _finetune() -> Recipe:
     )
 
 
+def _finetune_tiny() -> Recipe:
+    """The same for the bundled model on a processor. What it has not seen must be learned by its mask decoder
+    too, hence the decoder's rate."""
+    return replace(
+        _finetune(),
+        name="finetune_tiny",
+        start=Start(),
+        batch=Batching(8, 8, rest="fill"),
+        seen=Seen(frames=2, pixels="model"),
+        parts=replace(ADAPTED, sam2=Tuning("full", rate=3e-4)),
+        lora=Lora(rank=8, alpha=16.0, dropout=0.0),
+        optimiser=Optimiser(rate=1e-3, clip=1.0),
+        steps=60,
+        precision="float32",
+        recompute=False,
+        workers=0,
+        device="cpu",
+    )
+
+
 def _debug() -> Recipe:
     """A few steps with the bundled model on a processor, of everything that can be trained."""
     return Recipe(
@@ -124,6 +184,13 @@ def _debug() -> Recipe:
         report=Report(every=1),
         device="cpu",
     )
+
+
+def _debug_qwen3() -> Recipe:
+    """A few steps from the other base model, of everything that stage 3 trains."""
+    start = replace(BASE_3B, model="Qwen/Qwen3-VL-2B-Instruct", size="qwen3-2b")
+    small = Lora(rank=8, alpha=16.0, dropout=0.0)
+    return replace(_debug(), name="debug_qwen3", start=start, parts=ADAPTED, lora=small, precision="bfloat16")
 
 
 def get_recipe(name: str) -> Recipe:

@@ -69,7 +69,7 @@ def open_mixture(recipe: Recipe, ranks: int) -> Mixture:
     parts = []
     for source in recipe.data:
         samples = open_source(source, recipe)
-        scan = alike_kinds if source.name in ALIKE else scan_kinds
+        scan = alike_kinds if source.name in ALIKE or samples.info.drawn else scan_kinds
         parts.append(Part(source.name, samples, scan(source.name, samples, recipe.seed), source.repeats))
     rounds = rounds_per_step(recipe, ranks)
     return Mixture(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -55,34 +58,45 @@ class BatchPlan:
     first: int = 0
 
 
-def scene_batches(plan: BatchPlan) -> Iterator[SceneBatch]:
-    """An endless stream of batches, drawn by one worker process."""
-    return iter(DataLoader(_Batches(plan), batch_size=None, num_workers=1, prefetch_factor=4))
+Batch_co = TypeVar("Batch_co", covariant=True)
 
 
-class _Batches(IterableDataset[SceneBatch]):
-    def __init__(self, plan: BatchPlan) -> None:
-        self.plan = plan
+def endless(draw: Callable[[int], Batch_co], first: int, count: int) -> Iterator[Batch_co]:
+    """draw(first), draw(first + count), … without end, drawn by one worker process."""
+    batches = _Endless(draw, first, count)
+    return iter(DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4))
 
-    def __iter__(self) -> Iterator[SceneBatch]:
+
+class _Endless(IterableDataset[Batch_co]):
+    def __init__(self, draw: Callable[[int], Batch_co], first: int, count: int) -> None:
+        self.draw, self.first, self.count = draw, first, count
+
+    def __iter__(self) -> Iterator[Batch_co]:
         torch.set_num_threads(1)
-        index = self.plan.first
-        while True:
-            yield draw_batch(self.plan, index)
-            index += self.plan.num_scenes
+        return (self.draw(index) for index in itertools.count(self.first, self.count))
+
+
+def scene_batches(plan: BatchPlan) -> Iterator[SceneBatch]:
+    """An endless stream of batches."""
+    return endless(partial(draw_batch, plan), plan.first, plan.num_scenes)
 
 
 def draw_batch(plan: BatchPlan, first: int) -> SceneBatch:
     """The batch of training scenes first … first + num_scenes - 1; the same whenever it is drawn."""
-    rng = Generator(PCG64(SeedSequence(entropy=first, spawn_key=(plan.num_frames,))))
-    height, width = SIZES[rng.integers(len(SIZES))]
-    config = replace(plan.world, height=height, width=width, num_frames=plan.num_frames)
-    scenes = [spoil(make_scene(training_seed(first + i), config), rng) for i in range(plan.num_scenes)]
+    scenes = draw_scenes(plan, first)
     return SceneBatch(
-        scenes=tuple(scenes),
+        scenes=scenes,
         frames=torch.stack([mask_view(scene.frames, plan.side) for scene in scenes]),
         masks=torch.stack([mask_targets(scene.masks, plan.side) for scene in scenes]),
     )
+
+
+def draw_scenes(plan: BatchPlan, first: int) -> tuple[Scene, ...]:
+    """Training scenes first … first + num_scenes - 1, all of one size."""
+    rng = Generator(PCG64(SeedSequence(entropy=first, spawn_key=(plan.num_frames,))))
+    height, width = SIZES[rng.integers(len(SIZES))]
+    config = replace(plan.world, height=height, width=width, num_frames=plan.num_frames)
+    return tuple(spoil(make_scene(training_seed(first + i), config), rng) for i in range(plan.num_scenes))
 
 
 def spoil(scene: Scene, rng: Generator) -> Scene:

@@ -16,52 +16,39 @@ from numpy.random import PCG64, Generator, SeedSequence
 from torch import Tensor, nn
 
 from unipixel.data.pointing import correction_click, draw_box, draw_click
-from unipixel.data.synthetic.shapes import SHAPES
-from unipixel.data.synthetic.world import COLOURS, CameraConfig, WorldConfig
+from unipixel.data.synthetic.shapes import ALL_SHAPES
+from unipixel.data.synthetic.splits import full_world
+from unipixel.data.synthetic.world import ALL_COLOURS, CameraConfig
 from unipixel.model.sam2 import (
     FrameFeatures,
     FrameMasks,
     MaskPrompt,
-    PromptEncoder,
     Sam2,
     low_res_to_size,
 )
-from unipixel.training.following import Clicks, Footage, clip_loss, find, follow, mean_iou, start
-from unipixel.training.loop import StepResult
-from unipixel.training.scenes import BatchPlan, SceneBatch, scene_batches
+from unipixel.training.tiny.following import Clicks, Footage, clip_loss, find, follow, mean_iou, start
+from unipixel.training.tiny.loop import StepResult
+from unipixel.training.tiny.names import THING, NameTable, matches, points_as_hidden, with_places
+from unipixel.training.tiny.scenes import BatchPlan, SceneBatch, scene_batches
 
 HIDDEN_SHARE = 0.15
 """Share of clicks and boxes that reach the decoder as hidden tokens, as those of the language model do."""
 SWAP_SHARE, JOIN_SHARE = 0.25, 0.3
 """Shares of corrections that start from the mask of another thing, or from both masks: real mistakes get rare
 early."""
-CORRECTED = ("name", "point", "point", "box")
+CORRECTED = ("described", "point", "point", "box")
 """What the answers that are corrected were asked by."""
 ROUNDS = (1, 1, 2)
 """How often they are corrected."""
 CERTAIN = 10.0
 """Logit of a pixel of a mask that is given back as a whole."""
 ATTRIBUTE_WEIGHT = 3.0
-
-
-class NameTable(nn.Module):
-    """Hidden tokens [n, h, c] of names such as "red circle": a vector for the colour
-    plus one for the shape."""
-
-    def __init__(self, num_tokens: int, width: int) -> None:
-        super().__init__()
-        self.colours = nn.Embedding(len(COLOURS), num_tokens * width)
-        self.shapes = nn.Embedding(len(SHAPES), num_tokens * width)
-        self.num_tokens = num_tokens
-
-    def forward(self, names: list[str]) -> Tensor:
-        parts = [name.split() for name in names]
-        device = self.colours.weight.device
-        colours = torch.tensor([COLOURS.index(colour) for colour, _ in parts], device=device)
-        shapes = torch.tensor([SHAPES.index(shape) for _, shape in parts], device=device)
-        tokens: Tensor = self.colours(colours) + self.shapes(shapes)
-        split: Tensor = tokens.unflatten(-1, (self.num_tokens, -1))
-        return split
+SHORT_SHARE = 0.3
+"""Share of names that say only the colour or only the shape."""
+LEAST_SHARE = 0.1
+"""Share of described things of which only the place is said."""
+PIXEL_SHARE, PLACE_NOISE = 0.5, 0.025
+"""Share of places that are any pixel instead of the middle, and how far off they are, of the side."""
 
 
 class AttributeHead(nn.Module):
@@ -72,7 +59,7 @@ class AttributeHead(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        classes = len(COLOURS) + len(SHAPES)
+        classes = len(ALL_COLOURS) + len(ALL_SHAPES)
         self.levels = nn.ModuleList(
             nn.Linear(channels, classes) for channels in (width // 8, width // 4, width)
         )
@@ -88,8 +75,8 @@ class AttributeHead(nn.Module):
             rows = torch.tensor(kinds).view(len(batch.scenes), 1, -1)
             return rows.expand(-1, batch.masks.shape[2], -1).flatten()[visible]
 
-        colours = classes([COLOURS.index(thing.colour) for thing in things])
-        shapes = classes([SHAPES.index(thing.shape) for thing in things])
+        colours = classes([ALL_COLOURS.index(thing.colour) for thing in things])
+        shapes = classes([ALL_SHAPES.index(thing.shape) for thing in things])
         losses, right = [], 0.0
         for level, cells in zip(self.levels, (*features.high_res, features.top), strict=True):
             cover = F.adaptive_avg_pool2d(masks, cells.shape[-1])
@@ -97,7 +84,7 @@ class AttributeHead(nn.Module):
                 torch.einsum("nohw,nchw->noc", cover, cells) / cover.sum((2, 3)).clamp(min=1e-6)[..., None]
             )
             by_colour, by_shape = level(pooled.flatten(0, 1)[visible]).split(
-                [len(COLOURS), len(SHAPES)], dim=1
+                [len(ALL_COLOURS), len(ALL_SHAPES)], dim=1
             )
             losses += [F.cross_entropy(by_colour, colours), F.cross_entropy(by_shape, shapes)]
             right = (by_shape.argmax(1) == shapes).float().mean().item()
@@ -138,23 +125,56 @@ class Objects:
         return Objects(self.scene[chosen], [self.names[i] for i in chosen.tolist()], self.masks[chosen])
 
 
-def objects_of(batch: SceneBatch, rng: Generator, absent: bool) -> Objects:
-    """Every thing of every scene; with `absent`, also one thing per scene that is not
-    there (its masks are empty)."""
-    count = batch.masks.shape[1]
-    scene = torch.arange(len(batch.scenes)).repeat_interleave(count)
-    names = [name for names in batch.names for name in names]
-    masks = batch.masks.flatten(0, 1)
+def objects_of(batch: SceneBatch) -> Objects:
+    """Every thing of every scene."""
+    scene = torch.arange(len(batch.scenes)).repeat_interleave(batch.masks.shape[1])
+    return Objects(scene, [name for names in batch.names for name in names], batch.masks.flatten(0, 1))
+
+
+def named_in(batch: SceneBatch, rng: Generator, absent: bool) -> Objects:
+    """What is called by each thing's name, or by a part of it: all things of that name together. With
+    `absent`, also one name a scene that nothing there has (its masks are empty)."""
+    things = objects_of(batch)
+    scenes = things.scene.tolist()
+    names = [_shorten(name, rng) for name in things.names]
     if absent:
-        scene = torch.cat([scene, torch.arange(len(batch.scenes))])
-        names = names + [_missing_name(present, rng) for present in batch.names]
-        masks = torch.cat([masks, torch.zeros_like(batch.masks[:, 0])])
-    return Objects(scene, names, masks)
+        scenes += range(len(batch.scenes))
+        names += [_missing_name(present, rng) for present in batch.names]
+    masks = torch.stack([_all_called(name, batch, scene) for name, scene in zip(names, scenes, strict=True)])
+    return Objects(torch.tensor(scenes), names, masks)
+
+
+def _all_called(name: str, batch: SceneBatch, scene: int) -> Tensor:
+    """Masks bool [T, S, S] of all things of a scene that a name fits, as one."""
+    fitting = [place for place, thing in enumerate(batch.names[scene]) if matches(name, thing)]
+    return batch.masks[scene, fitting].any(dim=0)
+
+
+def _shorten(name: str, rng: Generator, least: str | None = None) -> str:
+    """A name, or sometimes only its colour or shape; with `least`, sometimes only that."""
+    colour, shape = name.split()
+    dice = rng.random()
+    if least is not None and dice > 1 - LEAST_SHARE:
+        return least
+    return (f"{colour} {THING}", shape)[rng.integers(2)] if dice < SHORT_SHARE else name
 
 
 def _missing_name(present: list[str], rng: Generator) -> str:
-    missing = [f"{c} {s}" for c in COLOURS for s in SHAPES if f"{c} {s}" not in present]
+    missing = [f"{c} {s}" for c in ALL_COLOURS for s in ALL_SHAPES if f"{c} {s}" not in present]
     return missing[rng.integers(len(missing))]
+
+
+def places_of(masks: Tensor, rng: Generator) -> Tensor:
+    """Roughly where things are, [n, 2] (x, y) in pixels: the middle of masks bool [n, S, S], none empty, or
+    any of their pixels, a little beside it."""
+    side = masks.shape[-1]
+    found = []
+    for mask in masks:
+        pixels = mask.nonzero().float()
+        middle = pixels[rng.integers(len(pixels))] if rng.random() < PIXEL_SHARE else pixels.mean(0)
+        found.append(middle.flip(0))
+    beside = torch.from_numpy(rng.normal(0.0, PLACE_NOISE * side, (len(found), 2))).float()
+    return (torch.stack(found) + beside).clamp(0, side - 1)
 
 
 @dataclass(frozen=True)
@@ -172,8 +192,9 @@ class Answer:
 class MaskPhase:
     """Trains `sam2` and `table` on clips of `plan.num_frames` frames.
 
-    Each step draws one of `kinds`. From the first frame on: "name", "absent" (names, one of them of nothing
-    in the picture). From any frame on, in both directions: "point", "box", "mask" (the true mask is shown)
+    Each step draws one of `kinds`. From the first frame on: "name", "absent" (names that mean all that they
+    fit, with "absent" also some of nothing in the picture), "described" (a name or less, and roughly the
+    place). From any frame on, in both directions: "point", "box", "mask" (the true mask is shown)
     and "correction" (an answer to a name, point or box is corrected by clicks on any frame).
     `trains_encoder` False leaves the image encoder as it is.
     """
@@ -199,7 +220,8 @@ class MaskPhase:
         kind = self.kinds[rng.integers(len(self.kinds))]
         with torch.set_grad_enabled(self.trains_encoder):
             features = self.sam2.encode(batch.frames.flatten(0, 1))
-        objects = objects_of(batch, rng, absent=kind == "absent")
+        by_name = kind in ("name", "absent")
+        objects = named_in(batch, rng, absent=kind == "absent") if by_name else objects_of(batch)
         footage = Footage(features, batch.frames.shape[1], objects.scene)
         result = (self.correct if kind == "correction" else self.prompt_once)(kind, footage, objects, rng)
         attributes, right = self.attributes(features, batch)
@@ -217,10 +239,13 @@ class MaskPhase:
         if kind in ("name", "absent"):
             prompt = MaskPrompt(hidden=self.table(objects.names))
             return Answer(find(self.sam2, footage, prompt), objects, 0, prompt)
-        frame = int(rng.integers(footage.num_frames))
+        frame = 0 if kind == "described" else int(rng.integers(footage.num_frames))
         seen = objects.masks[:, frame].flatten(1).any(1).nonzero()[:, 0]
         objects, footage = objects.pick(seen), footage.pick(seen)
         truth = objects.masks[:, frame]
+        if kind == "described":
+            prompt = MaskPrompt(hidden=self.describe(objects.names, truth, rng))
+            return Answer(find(self.sam2, footage, prompt), objects, 0, prompt)
         if kind == "mask":
             prompt = MaskPrompt(mask=truth[:, None].float())
             return Answer(find(self.sam2, footage, prompt, frame), objects, frame, prompt)
@@ -228,6 +253,11 @@ class MaskPhase:
         clicks = Clicks.of([draw(mask.numpy(), rng) for mask in truth])
         prompt = self.prompt(clicks, rng)
         return Answer(find(self.sam2, footage, prompt, frame), objects, frame, prompt, clicks)
+
+    def describe(self, names: list[str], truth: Tensor, rng: Generator) -> Tensor:
+        """What the language model shall say of things with masks [n, S, S]: [n, h, c]."""
+        said = self.table([_shorten(name, rng, least=THING) for name in names])
+        return with_places(said, self.sam2.sam_prompt_encoder, places_of(truth, rng))
 
     def prompt(self, clicks: Clicks, rng: Generator) -> MaskPrompt:
         if rng.random() < HIDDEN_SHARE:
@@ -295,17 +325,12 @@ def _neighbours(scene: Tensor) -> Tensor:
     return torch.where(is_last, first, following)
 
 
-def points_as_hidden(encoder: PromptEncoder, points: Tensor, labels: Tensor, num_tokens: int) -> Tensor:
-    """Clicks or boxes [n, P, 2] in the form in which the language model says them:
-    hidden tokens [n, h, c]."""
-    return encoder.encode_points(points, labels, pad=True)[:, :num_tokens]
-
-
-WORLD = WorldConfig(enter=0.0, leave=0.06)
+WORLD = replace(full_world(), num_things=4, extra_things=0, enter=0.0)
 """Things never come in later: frame 0 is the only one that can say what is meant."""
 
-LIVELY_WORLD = replace(WORLD, area=(0.01, 0.10), speed=(0.015, 0.12))
+LIVELY_WORLD = replace(WORLD, speed=(0.015, 0.12))
 """In four frames as much happens as in twice as many: things meet and hide each other."""
 
-EASY_WORLD = replace(WORLD, area=(0.06, 0.10), camera=CameraConfig(noise=0.0, blur=0.0, flicker=0.0, pan=0.0))
+CLEAN = CameraConfig(noise=0.0, blur=0.0, flicker=0.0, pan=0.0)
+EASY_WORLD = replace(WORLD, num_things=3, area=(0.04, 0.10), twins=0.0, contrast=0.0, camera=CLEAN)
 """Large things before a clean camera, to begin with."""

@@ -1,0 +1,64 @@
+"""Making the small model: phases, then stages. Everything is kept in one folder, and a run that was stopped
+goes on after the last thing kept."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from unipixel.loading import save
+from unipixel.model.checkpoint import initialise_own_parts
+from unipixel.predictor import Predictor
+from unipixel.training.recipes import get_recipe
+from unipixel.training.run import run
+from unipixel.training.tiny.loop import train
+from unipixel.training.tiny.workshop import SEED, Budget, Workshop
+
+log = logging.getLogger(__name__)
+
+BASE = "base"
+STAGES = ("tiny_1", "tiny_2", "tiny_3")
+
+
+def make(folder: Path, budget: Budget) -> Path:
+    """Train everything; returns the folder of the finished checkpoint (half precision)."""
+    base = make_base(folder, budget)
+    for stage in STAGES:
+        make_stage(folder, stage, base)
+    return folder / STAGES[-1] / "whole"
+
+
+def make_base(folder: Path, budget: Budget) -> Path:
+    """Train all phases; returns the folder of the model that the stages start from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    finished = folder / BASE
+    if finished.is_dir():
+        return finished
+    workshop = Workshop.open()
+    for name, phase in workshop.phases().items():
+        kept = folder / f"{name}.pt"
+        if kept.is_file():
+            log.info("%s: kept from an earlier run", name)
+            workshop.restore(torch.load(kept, weights_only=True))
+            continue
+        torch.manual_seed(SEED)  # whatever was drawn before: a run that goes on draws the same
+        if name == "language":
+            initialise_own_parts(workshop.model)  # now that there is something to copy
+        steps = phase.steps()
+        train(name, phase.parameters, getattr(budget, name), lambda _, steps=steps: next(steps))  # type: ignore[misc]
+        partial = kept.with_suffix(".partial")
+        torch.save(workshop.state(), partial)
+        partial.replace(kept)
+    return save(Predictor(workshop.model.eval(), workshop.processor), finished)
+
+
+def make_stage(folder: Path, name: str, base: Path) -> None:
+    """One stage of the paper."""
+    recipe = get_recipe(name)
+    partials = tuple(str(folder / partial) for partial in recipe.start.partials)
+    recipe = replace(recipe, start=replace(recipe.start, model=str(base), partials=partials))
+    if not (folder / name / recipe.save.exports[0]).is_dir():
+        run(recipe, folder / name, resume=True)
