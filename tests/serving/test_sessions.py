@@ -14,13 +14,22 @@ from PIL import Image
 from pycocotools import mask as coco
 from tests.serving.conftest import CLIP, ONE, OTHER, SEGMENT, STILL, Served, upload, wait_until
 
-from unipixel import Box, Clip, Decoding, Point, Progress, RegionMask, Scribble
+from unipixel import Box, Clip, Decoding, PixelQaWording, Point, Progress, RegionMask, Scribble
+from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.response import Response
-from unipixel.errors import MediaError, PromptError, SessionError
+from unipixel.errors import MediaError, PromptError, RequestError, SessionError
 from unipixel.predictor import Predictor
 from unipixel.serving.client import Client
 from unipixel.serving.options import Limits
 from unipixel.serving.transport import ServerError
+
+RLE_FRAME = {
+    "index": 0,
+    "present": True,
+    "score": 1.0,
+    "area": 0,
+    "rle": {"size": [192, 256], "counts": "PPo2"},
+}
 
 
 @pytest.fixture
@@ -77,6 +86,42 @@ def test_one_question_is_the_library_s_answer(client: Client, opened: Predictor)
     found = client.ask(still, text, prompts, decoding=short)
     assert_same(found, opened.ask(still, text, prompts, decoding=short))
     assert client.files.all() == before, "the client cleans up behind itself"
+
+
+def test_pixel_qa_is_the_library_s(client: Client, opened: Predictor) -> None:
+    frames, short = Clip.open(CLIP).read(range(4)), Decoding(6)
+    question = ("What is [0]?", [Point(60, 40, 1), Box(20, 20, 90, 90)], ["a ball", "a box"])
+    for wording in (None, PixelQaWording(best=" Choose.", answer_prefix="It is (")):
+        own = opened.pixel_qa(frames, *question, wording=wording, unseen="everywhere", decoding=short)
+        far = client.pixel_qa(frames, *question, wording=wording, unseen="everywhere", decoding=short)
+        assert (far.text, far.choice) == (own.text, own.choice)
+        assert [(a.id, a.masks) for a in far.objects] == [(b.id, b.masks) for b in own.objects]
+        assert_same(far.response, own.response)
+    with client.session(STILL) as session:
+        with pytest.raises(RequestError, match="26 options"):
+            session.pixel_qa("What is [0]?", Point(1, 1), ["one"] * 27)
+        with pytest.raises(PromptError, match="outside"):
+            session.pixel_qa("What is [0]?", Point(999, 1))
+
+
+def test_masks_are_replaced_and_acts_taken_back(client: Client, opened: Predictor) -> None:
+    with client.session(STILL) as session:
+        before = session.refer(Point(60, 40))
+        mask = np.zeros((session.height, session.width), dtype=bool)
+        mask[3:9, 5:20] = True
+        track = MaskTrack((FrameMask(0, RLE.from_mask(mask), 1.0, True),))
+        assert session.replace_masks(0, track).masks == session[0].masks == track
+        assert session.undo()[0].masks == before.masks == session[0].masks
+        assert session.redo()[0].masks == track
+        assert session.undo(2) == () and session.next_id == 0
+        with pytest.raises(ServerError, match="acts"):
+            session.redo(3)
+        with pytest.raises(SessionError, match="no object"):
+            session.replace_masks(7, track)
+        wrong = MaskTrack((FrameMask(0, RLE.from_mask(mask[:5, :5]), 1.0, True),))
+        session.refer(Point(60, 40))
+        with pytest.raises(PromptError, match="the masks are 5x5"):
+            session.replace_masks(0, wrong)
 
 
 def test_the_client_needs_no_torch() -> None:
@@ -147,6 +192,10 @@ def test_a_caller_who_goes_away_frees_the_model(served: Served, http: httpx.Clie
         ("POST", "/objects/0/correct", {"prompts": [{"type": "point", "x": 1, "y": 1}]}),
         ("POST", "/track", {}),
         ("POST", "/merge", {"ids": [0, 1]}),
+        ("POST", "/pixel_qa", {"question": "[0]?", "prompts": [{"type": "point", "x": 1, "y": 1}]}),
+        ("PUT", "/objects/0/masks", {"frames": [RLE_FRAME]}),
+        ("GET", "/history", None),
+        ("POST", "/history", {"position": 0}),
         ("PATCH", "/objects/0", {"name": "mine"}),
         ("DELETE", "/objects/0", None),
         ("DELETE", "", None),

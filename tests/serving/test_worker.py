@@ -9,7 +9,34 @@ import pytest
 
 from unipixel.errors import PromptError
 from unipixel.serving.faults import Broken, Busy, Cancelled, Closing, OutOfTime
-from unipixel.serving.worker import Steps, Work, Worker
+from unipixel.serving.worker import Shared, Steps, Work, Worker
+
+
+class Together:
+    """Answers each question with the number of those under way, one at a time."""
+
+    def __init__(self) -> None:
+        self.asked: list[Work] = []
+        self.shared: list[list[Any]] = []
+        self.said = 0
+
+    def take(self, works: Sequence[Work]) -> None:
+        self.asked = [*self.asked, *works]
+        self.said = len(self.asked)
+
+    def speak(self) -> list[tuple[Work, Steps]]:
+        self.asked = [work for work in self.asked if not work.over]
+        if self.asked:
+            self.asked.pop(0).finish(self.said)
+        return []
+
+    def share(self, parts: Sequence[Any]) -> None:
+        self.shared.append(list(parts))
+        if "broken" in parts:
+            raise RuntimeError("cannot be made together")
+
+    def drop(self) -> None:
+        self.asked = []
 
 
 class Bench:
@@ -19,13 +46,9 @@ class Bench:
         self.gate = threading.Event()
         self.batches: list[int] = []
         given = {"waiting": 100, "batch": 16, "active": 8, **limits}
-        self.worker = Worker(self.speak, on_batch=self.batches.append, **given)
+        self.together = Together()
+        self.worker = Worker(self.together, on_batch=self.batches.append, **given)
         self.worker.start()
-
-    def speak(self, asked: Sequence[Work]) -> Steps:
-        for work in asked:
-            yield
-            work.finish(len(asked))
 
     def ask(self, owner: str = "a") -> Work:
         return self.submit(Work(owner, time.monotonic() + 30, compose=lambda: None))  # type: ignore[arg-type, return-value]
@@ -72,7 +95,8 @@ def test_a_batch_has_its_limit() -> None:
     bench.hold()
     asked = [bench.ask() for _ in range(7)]
     bench.gate.set()
-    assert [work.result.result(5) for work in asked] == [3, 3, 3, 3, 3, 3, 1]
+    assert {work.result.result(5) for work in asked} == {3}
+    assert bench.batches == [3, 1, 1, 1, 1], "who comes next takes the place that was freed"
     bench.worker.close(1)
 
 
@@ -130,6 +154,48 @@ def test_long_work_is_interleaved(bench: Bench) -> None:
     for work in works:
         work.result.result(5)
     assert order == ["a", "b"] * 3
+
+
+def test_what_several_need_is_made_together(bench: Bench) -> None:
+    order: list[str] = []
+
+    def needs(part: str) -> Callable[[Work], Steps]:
+        def steps(work: Work) -> Steps:
+            for _ in range(2):
+                yield Shared(part)
+                order.append(part)
+                yield part
+
+        return steps
+
+    bench.hold()
+    told: list[object] = []
+    works = [Work("a", time.monotonic() + 30, steps=needs(part), tell=told.append) for part in "xy"]
+    for work in works:
+        bench.submit(work)
+    bench.gate.set()
+    for work in works:
+        work.result.result(5)
+    assert bench.together.shared == [["x", "y"], ["x", "y"]]
+    assert order == told == ["x", "y", "x", "y"], "each hears its own, and nothing of the sharing"
+
+
+def test_what_cannot_be_made_together_is_made_alone(bench: Bench) -> None:
+    def steps(part: str) -> Callable[[Work], Steps]:
+        def one(work: Work) -> Steps:
+            yield Shared(part)
+            if part == "broken":
+                raise PromptError("mine")
+            yield
+
+        return one
+
+    bench.hold()
+    broken, whole = bench.do(steps("broken")), bench.do(steps("whole"))
+    bench.gate.set()
+    with pytest.raises(PromptError):
+        broken.result.result(5)
+    assert whole.result.result(5) is None
 
 
 def test_a_full_queue_says_when_to_come_again() -> None:

@@ -13,7 +13,19 @@ from unipixel.core.request import Request
 from unipixel.core.response import FinishReason, Response
 from unipixel.inference.encoded_clip import EncodedClip
 from unipixel.inference.tracking import follow_said
-from unipixel.model.generate import Generated, Prefix, Writer, join_prefixes, prefill, read_answers, write
+from unipixel.model.generate import (
+    Generated,
+    GenerationState,
+    Prefix,
+    Writer,
+    advance,
+    choose,
+    join_generations,
+    join_prefixes,
+    keep_rows,
+    prefill,
+    read_answers,
+)
 from unipixel.model.inputs import Inputs, collate
 from unipixel.model.unipixel import UniPixel
 from unipixel.processing.processor import PreparedQuestion, Processor
@@ -36,40 +48,105 @@ class Spoken:
     finish: FinishReason
 
 
+@dataclass(frozen=True)
+class _Row:
+    """One answer on its way."""
+
+    question: PreparedQuestion
+    answer: Generated
+    writer: Writer
+
+
 class Answering:
-    """A batch of questions on the way to their answers. `write` goes on by one token of each; `spoken`
-    tells what was said so far."""
+    """Questions on the way to their answers, as one batch. `write` goes on by one token of each; between two
+    tokens further questions may come (`add`), and those that nobody waits for may go (`stop`). Each answer is
+    known by the number of its row."""
 
-    def __init__(self, model: UniPixel, processor: Processor, asked: Sequence[Asked]) -> None:
-        self.questions, self._prefix, self._inputs = _read(model, processor, asked)
-        self._model = model
-        self._answers = [Generated() for _ in asked]
+    def __init__(self, model: UniPixel, processor: Processor, asked: Sequence[Asked] = ()) -> None:
+        self._model, self._processor = model, processor
+        self._rows: dict[int, _Row] = {}
+        self._next_row = 0
+        self._fresh: list[tuple[list[int], Inputs, Prefix]] = []
+        self._batch: list[int] = []
+        self._state: GenerationState | None = None
+        if asked:
+            self.add(asked)
 
-        decodings = [one.request.decoding for one in asked]
-        self._writers = [
-            Writer(model, decoding, answer, processor.ends_text(decoding.stop))
-            for decoding, answer in zip(decodings, self._answers, strict=True)
-        ]
+    @property
+    def questions(self) -> dict[int, PreparedQuestion]:
+        """What is asked, by row."""
+        return {number: row.question for number, row in self._rows.items()}
+
+    def add(self, asked: Sequence[Asked]) -> list[int]:
+        """Answer more questions, together with those under way; their rows."""
+        questions, prefix, inputs = _read(self._model, self._processor, asked)
+        numbers = list(range(self._next_row, self._next_row + len(asked)))
+        self._next_row += len(asked)
+        for number, one, question in zip(numbers, asked, questions, strict=True):
+            decoding, answer = one.request.decoding, Generated()
+            ends = self._processor.ends_text(decoding.stop)
+            self._rows[number] = _Row(question, answer, Writer(self._model, decoding, answer, ends))
+        self._fresh.append((numbers, inputs, prefix))
+        return numbers
+
+    def stop(self, row: int) -> None:
+        """Forget an answer, finished or not: its place in the batch is free from the next token on."""
+        self._rows.pop(row, None)
 
     def write(self) -> Iterator[None]:
         """Write to the end, one token of each answer per turn."""
-        state = prefill(self._model, self._inputs, self._prefix)
-        yield from write(self._model, state, self._writers)
+        while True:
+            self._join()
+            if self._state is None:
+                return
+            writers = [self._rows[row].writer for row in self._batch]
+            chosen = choose(self._model, self._state, writers)
+            yield
+            self._go_on(chosen)
 
     def token_ids(self, row: int) -> list[int]:
         """What one answer holds so far."""
-        return self._answers[row].token_ids
+        return self._rows[row].answer.token_ids
+
+    def finished(self, row: int) -> bool:
+        """Whether one answer is written to its end."""
+        return self._rows[row].writer.finished
+
+    def said(self, row: int) -> Spoken:
+        """What one answer says; if it is not written to its end, it counts as cut at its limit."""
+        answer = self._rows[row].answer
+        prompts = _stack(answer.mask_prompts, self._model)
+        return Spoken(tuple(answer.token_ids), prompts, "stop" if answer.stopped else "length")
 
     def spoken(self) -> list[Spoken]:
-        """What was said; an answer that was not written to its end counts as cut at its limit."""
-        return [
-            Spoken(
-                tuple(answer.token_ids),
-                _stack(answer.mask_prompts, self._model),
-                "stop" if answer.stopped else "length",
-            )
-            for answer in self._answers
-        ]
+        """What all say, in the order of their rows."""
+        return [self.said(row) for row in self._rows]
+
+    def _join(self) -> None:
+        """Read what was asked meanwhile, and take it into the batch."""
+        fresh, self._fresh = self._fresh, []
+        for numbers, inputs, prefix in fresh:
+            state = prefill(self._model, inputs, prefix)
+            there = [place for place, row in enumerate(numbers) if row in self._rows]
+            if not there:
+                continue
+            if len(there) < len(numbers):
+                state = keep_rows(self._model, state, there)
+            self._state = join_generations(self._model, [*([self._state] if self._state else []), state])
+            self._batch += [numbers[place] for place in there]
+
+    def _go_on(self, chosen: Sequence[int]) -> None:
+        """Read what was chosen; without those that were stopped, and not if nothing is left to be written."""
+        assert self._state is not None, "there is a batch"
+        there = [place for place, row in enumerate(self._batch) if row in self._rows]
+        if all(self.finished(self._batch[place]) for place in there):
+            self._state, self._batch = None, []
+            return
+        if len(there) < len(self._batch):
+            self._state = keep_rows(self._model, self._state, there)
+            self._batch = [self._batch[place] for place in there]
+        going_on = torch.tensor([chosen[place] for place in there], device=self._state.hidden.device)
+        advance(self._model, self._state, going_on)
 
 
 def speak(
@@ -107,7 +184,7 @@ def _write(
     answering = Answering(model, processor, asked)
     for _ in answering.write():
         pass
-    return list(zip(answering.questions, answering.spoken(), strict=True))
+    return list(zip(answering.questions.values(), answering.spoken(), strict=True))
 
 
 def _read_given(

@@ -36,6 +36,13 @@ class EncodedClip:
         self._processor = processor
         self._read: dict[tuple[tuple[int, ...], PixelBudget | None, float], ReadClip] = {}
 
+    def shared_with(self, clip: Clip) -> EncodedClip:
+        """The same for the same clip read from elsewhere: what is computed for one is known to both."""
+        other = EncodedClip(self._model, self._processor, clip)
+        other.frames = EncodedFrames(self._model, clip, kept=self.frames.kept)
+        other._read = self._read
+        return other
+
     def read_for(self, request: Request) -> ReadClip:
         """The clip as a request wants it shown, read now unless it was before."""
         frames = tuple(self._processor.shown_frames(request))
@@ -54,7 +61,7 @@ class EncodedClip:
     @property
     def nbytes(self) -> int:
         """Bytes of everything kept."""
-        return self.frames.nbytes + sum(read.prefix.nbytes for read in self._read.values())
+        return self.frames.nbytes + sum(read.prefix.nbytes for read in list(self._read.values()))
 
     def clear(self) -> None:
         """Forget everything that was computed."""

@@ -22,17 +22,23 @@ class EncodedFrames:
     """Features of a clip's frames in any order. What fits into `keep_bytes` is kept for the next time; frames
     beyond that are encoded again whenever they are asked for, so a long clip costs time, not memory."""
 
-    def __init__(self, model: UniPixel, clip: Clip, keep_bytes: int = 0) -> None:
+    def __init__(
+        self, model: UniPixel, clip: Clip, keep_bytes: int = 0, kept: KeptFrames | None = None
+    ) -> None:
+        """kept: features of the same clip that were kept before, and go on to be shared."""
         self.model = model
         self.clip = clip
-        self.keep_bytes = keep_bytes
-        self._kept: dict[int, FrameFeatures] = {}
-        self._nbytes = 0
+        self.kept = KeptFrames(keep_bytes) if kept is None else kept
+
+    @property
+    def keep_bytes(self) -> int:
+        """Bytes of features that may be kept."""
+        return self.kept.most_bytes
 
     @property
     def nbytes(self) -> int:
         """Bytes of the features kept."""
-        return self._nbytes
+        return self.kept.nbytes
 
     def __getitem__(self, index: int) -> FrameFeatures:
         """Features of one frame (batch 1)."""
@@ -52,24 +58,39 @@ class EncodedFrames:
 
     def clear(self) -> None:
         """Forget all features."""
-        self._kept.clear()
-        self._nbytes = 0
+        self.kept.clear()
 
     def _encoded(self, indices: Sequence[int], reader: _Reader) -> dict[int, FrameFeatures]:
-        missing = [index for index in indices if index not in self._kept]
-        found = {index: self._kept[index] for index in indices if index in self._kept}
+        kept = self.kept.features
+        missing = [index for index in indices if index not in kept]
+        found = {index: kept[index] for index in indices if index in kept}
         for first in range(0, len(missing), FRAMES_AT_ONCE):
             chunk = missing[first : first + FRAMES_AT_ONCE]
             features = encode_frames(self.model, (reader.frame(index) for index in chunk))
-            found.update((index, self._keep(index, features[place])) for place, index in enumerate(chunk))
+            found.update((index, self.kept.keep(index, features[place])) for place, index in enumerate(chunk))
         return found
 
-    def _keep(self, index: int, features: FrameFeatures) -> FrameFeatures:
-        if self._nbytes + features.nbytes > self.keep_bytes:
+
+class KeptFrames:
+    """Features of a clip's frames, up to `most_bytes`."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self.nbytes = 0
+        self.features: dict[int, FrameFeatures] = {}
+
+    def keep(self, index: int, features: FrameFeatures) -> FrameFeatures:
+        """Keep the features of a frame if they fit; either way they are given back."""
+        if self.nbytes + features.nbytes > self.most_bytes:
             return features
-        self._nbytes += features.nbytes
-        self._kept[index] = features.alone()
-        return self._kept[index]
+        self.nbytes += features.nbytes
+        self.features[index] = features.alone()
+        return self.features[index]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.features.clear()
+        self.nbytes = 0
 
 
 class _Reader:

@@ -20,8 +20,9 @@ from unipixel.core.prompts import Prompt
 from unipixel.errors import MediaError, PromptError, SessionError
 from unipixel.inference.frames import encode_frames
 from unipixel.inference.prompting import as_sequence, groups
-from unipixel.inference.tracking import OBJECTS_AT_ONCE, read_masks
+from unipixel.inference.tracking import read_masks
 from unipixel.model.sam2 import FrameFeatures, FrameMasks, MaskPrompt, TrackState, join_states
+from unipixel.model.sam2.together import OBJECTS_AT_ONCE
 from unipixel.model.unipixel import UniPixel
 
 CONDITIONING_KEPT = 4

@@ -8,64 +8,26 @@ masks become object memory, and the question is answered on that.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from string import Formatter
-from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from unipixel.core.conversation import Part, Segment, assistant
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
+from unipixel.core.pixel_qa import (
+    PixelAnswer,
+    PixelQaWording,
+    Unseen,
+    check_unseen,
+    chosen,
+    word_question,
+)
 from unipixel.core.prompts import Prompt
 from unipixel.core.request import Decoding
 from unipixel.core.response import Response, SegmentedObject
-from unipixel.errors import ConfigError, RequestError
 from unipixel.inference.prompting import as_sequence
 from unipixel.inference.session import Session, ask_together
 
-
-@dataclass(frozen=True)
-class PixelQaWording:
-    """How the two passes are worded; what varies is in braces.
-
-    masks: the first pass, with {question}. options: a question with {question} and {options}. best: what a
-    question with options ends with in both passes. answer_prefix: how the answer to such a question begins.
-    """
-
-    masks: str = "{question}."
-    options: str = "{question}\nOptions:\n{options}"
-    best: str = "\nPlease give only the best option."
-    answer_prefix: str = "The best option is ("
-
-    def __post_init__(self) -> None:
-        for name, needed in (("masks", {"question"}), ("options", {"question", "options"})):
-            template = getattr(self, name)
-            try:
-                found = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
-            except (TypeError, ValueError) as error:
-                raise ConfigError(f"{name} is {template!r:.80}, which is no template: {error}") from error
-            if found != needed:
-                places = " and ".join(f"{{{place}}}" for place in sorted(needed))
-                raise ConfigError(
-                    f"{name} is {template!r:.80}; it must hold {places}, and nothing else in braces"
-                )
-
-
-@dataclass(frozen=True)
-class PixelAnswer:
-    """What came of it. text: the answer; choice: the letter of the chosen option, None without options or
-    where the answer names none; objects: what was pointed at, with masks; response: the second pass as a
-    whole."""
-
-    text: str
-    choice: str | None
-    objects: tuple[SegmentedObject, ...]
-    response: Response
-
-
-Unseen: TypeAlias = Literal["refuse", "everywhere"]
-"""What to do with an object whose mask is empty on every frame. "refuse": SessionError, which names it.
-"everywhere": its mask is the whole picture, as the published evaluation has it."""
+__all__ = ["PixelAnswer", "PixelQaWording", "Unseen", "chosen", "find_masks", "pixel_qa"]
 
 
 def pixel_qa(
@@ -86,32 +48,14 @@ def pixel_qa(
     `Unseen`).
     """
     prompts = as_sequence(prompts, may_be_empty=True)
-    if not prompts:
-        raise RequestError("pixel_qa is about what is pointed at; give prompts, or use ask")
-    if unseen not in get_args(Unseen):
-        raise RequestError(f"unseen is {unseen!r}; expected one of {get_args(Unseen)}")
-    wording = wording or PixelQaWording()
-    if isinstance(options, str) or (options is not None and not 2 <= len(options) <= 26):
-        raise RequestError(f"a choice has a list of 2 to 26 options; found {options!r:.80}")
-    letters = [chr(ord("A") + place) for place in range(len(options or ()))]
-    asked = question
-    if options is not None:
-        lines = "\n".join(f"({letter}) {text}" for letter, text in zip(letters, options, strict=True))
-        asked = wording.options.format(question=question, options=lines) + wording.best
+    check_unseen(unseen)
     numbers = [session.next_id + place for place in range(len(prompts))]
-    find_masks(session, wording.masks.format(question=asked), prompts)
+    worded = word_question(question, numbers, options, wording)
+    find_masks(session, worded.first, prompts)
     if unseen == "everywhere":
-        for number in numbers:
-            _fill_if_empty(session, number)
-    missing = "".join(f" [{number}]" for number in numbers if f"[{number}]" not in asked)
-    prefix = wording.answer_prefix if options is not None else ""
-    response = session.ask(asked + missing, decoding=decoding, answer_prefix=prefix)
-    return PixelAnswer(
-        text=response.text,
-        choice=chosen(response.text, letters),
-        objects=tuple(_segmented(session, number) for number in numbers),
-        response=response,
-    )
+        fill_unseen(session, numbers)
+    response = session.ask(worded.second, decoding=decoding, answer_prefix=worded.answer_prefix)
+    return worded.conclude(response, segmented(session, numbers))
 
 
 def find_masks(session: Session, text: str, prompts: Sequence[Prompt]) -> Response:
@@ -125,22 +69,21 @@ def find_masks(session: Session, text: str, prompts: Sequence[Prompt]) -> Respon
     return ask_together([asked], remember_words=False)[0]
 
 
-def chosen(text: str, letters: Sequence[str]) -> str | None:
-    """The option that an answer names with its first word: `A`, `(B)`, `c.`; None if that is no option."""
-    words = text.split(maxsplit=1)
-    letter = words[0].strip("().:,").upper()[:1] if words else ""
-    return letter if letter in letters else None
+def fill_unseen(session: Session, numbers: Sequence[int]) -> None:
+    """The whole picture for those of the objects that were found on no frame."""
+    for number in numbers:
+        masks = session[number].masks
+        if masks is not None and not masks.area:
+            whole = RLE.from_mask(np.ones((masks.height, masks.width), dtype=np.bool_))
+            filled = MaskTrack(tuple(FrameMask(frame.index, whole, 0.0, True) for frame in masks))
+            session.replace_masks(number, filled)
 
 
-def _fill_if_empty(session: Session, number: int) -> None:
-    masks = session[number].masks
-    if masks is not None and not masks.area:
-        whole = RLE.from_mask(np.ones((masks.height, masks.width), dtype=np.bool_))
-        filled = MaskTrack(tuple(FrameMask(frame.index, whole, 0.0, True) for frame in masks))
-        session.replace_masks(number, filled)
-
-
-def _segmented(session: Session, number: int) -> SegmentedObject:
-    known = session[number]
-    assert known.masks is not None, f"object {known.label} was followed and has no masks"
-    return SegmentedObject(number, known.masks, known.name)
+def segmented(session: Session, numbers: Sequence[int]) -> tuple[SegmentedObject, ...]:
+    """Objects that were followed, with their masks."""
+    found = []
+    for number in numbers:
+        known = session[number]
+        assert known.masks is not None, f"object {known.label} was followed and has no masks"
+        found.append(SegmentedObject(number, known.masks, known.name))
+    return tuple(found)

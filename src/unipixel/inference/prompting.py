@@ -15,9 +15,10 @@ from unipixel.core.media import Clip
 from unipixel.core.objects import Pointing, SessionObject
 from unipixel.core.prompts import Box, Point, Prompt, RegionMask, Scribble
 from unipixel.errors import PromptError
-from unipixel.inference.tracking import OBJECTS_AT_ONCE, Followed, PromptedFrame
+from unipixel.inference.tracking import Followed, PromptedFrame
 from unipixel.model.inputs import move
 from unipixel.model.sam2 import MaskPrompt, Sam2Config
+from unipixel.model.sam2.together import OBJECTS_AT_ONCE, join_prompts
 from unipixel.model.unipixel import UniPixel
 from unipixel.processing.regions import BOTTOM_RIGHT, CLICK, TOP_LEFT
 
@@ -160,7 +161,7 @@ def _together(objects: Sequence[tuple[PromptedFrame, ...]]) -> tuple[PromptedFra
     return tuple(
         PromptedFrame(
             frames[0].frame,
-            tuple(_stack(steps) for steps in zip(*(frame.steps for frame in frames), strict=True)),
+            tuple(join_prompts(steps) for steps in zip(*(frame.steps for frame in frames), strict=True)),
         )
         for frames in zip(*objects, strict=True)
     )
@@ -181,11 +182,3 @@ def _on_model(prompted: PromptedFrame, model: UniPixel) -> PromptedFrame:
             for step in steps
         ),
     )
-
-
-def _stack(steps: Sequence[MaskPrompt]) -> MaskPrompt:
-    def join(name: str) -> Tensor | None:
-        parts = [part for step in steps if (part := getattr(step, name)) is not None]
-        return torch.cat(parts) if parts else None
-
-    return MaskPrompt(*(join(name) for name in ("hidden", "points", "labels", "mask", "previous")))

@@ -6,7 +6,7 @@ This is the paper's object memory over several turns (arXiv 2509.18094, section 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Literal, Protocol, TypeAlias
@@ -34,7 +34,8 @@ from unipixel.core.response import Response, SegmentedObject
 from unipixel.errors import PromptError, RequestError, SessionError
 from unipixel.inference.answering import Answering, Asked, Spoken, speak
 from unipixel.inference.encoded_clip import EncodedClip
-from unipixel.inference.prompting import as_sequence, groups
+from unipixel.inference.following import Following, Found
+from unipixel.inference.prompting import as_sequence
 from unipixel.inference.tracking import Track
 from unipixel.model.unipixel import UniPixel
 from unipixel.output.draw import overlay
@@ -49,9 +50,6 @@ By: TypeAlias = Literal["decoder", "language"]
 """Two ways to a mask. "decoder": what was pointed out prompts the mask decoder on its own frame, and the
 object is followed in both directions. "language": the language model reads it as `<|ref|>` (or `<|mem|>`)
 and asks for the mask with `<|seg|>`, which prompts the mask decoder on frame 0 (the paper's way)."""
-
-Found: TypeAlias = dict[int, FrameMask]
-"""Masks on one frame, by object id."""
 
 
 class Opened(Protocol):
@@ -224,6 +222,11 @@ class Session:
 
         Stopped early, by `break` or an interruption, the objects keep what was found so far.
         """
+        able = self.to_follow(numbers)
+        return self._track(able, "following") if able else iter(())
+
+    def to_follow(self, numbers: Sequence[int] | None = None) -> list[int]:
+        """Those of the objects that `track` follows. SessionError if one was named that cannot be."""
         wanted = [known.id for known in self.objects] if numbers is None else list(numbers)
         able = [number for number in wanted if self[number].can_be_followed]
         if numbers is not None and len(able) < len(wanted):
@@ -231,7 +234,7 @@ class Session:
             raise SessionError(
                 f"{', '.join(unable)} was never pointed at or found by an answer; correct it first"
             )
-        return self._track(able, "following") if able else iter(())
+        return able
 
     def show(self, frame: int) -> Frame:
         """A frame with all masks on it, uint8 [H, W, 3]."""
@@ -529,30 +532,18 @@ class Session:
             for _ in self._track(numbers, "following"):
                 pass
             return
-        objects = [self[number] for number in numbers]
-        batches = groups(objects, self.clip, self.model)
-        track = Track(self.model, self.encoded.frames, [followed for _, followed in batches])
-        for _, found in _by_id(track.prompted(), objects, [places for places, _ in batches]):
-            for number, mask in found.items():
-                self.known.put(self[number].with_masks({mask.index: mask}))
+        for _ in Following(self.model, self.encoded, self.known, numbers).prompted():
+            pass
 
     def _track(self, numbers: Sequence[int], what: str) -> Iterator[tuple[int, Found]]:
-        objects = [self[number] for number in numbers]
-        batches = groups(objects, self.clip, self.model)
-        track = Track(self.model, self.encoded.frames, [followed for _, followed in batches])
-        kept: dict[int, dict[int, FrameMask]] = {number: {} for number in numbers}
-        steps = _by_id(track, objects, [places for places, _ in batches])
-        self._tracks.append(track)
+        following = Following(self.model, self.encoded, self.known, numbers)
+        steps = following.through()
+        self._tracks.append(following.track)
         try:
-            for index, found in watched(steps, what, len(track), self._on_progress):
-                for number, mask in found.items():
-                    kept[number][index] = mask
-                yield index, found
+            yield from watched(steps, what, len(following), self._on_progress)
         finally:
-            self._tracks.remove(track)
-            for before in objects:
-                if self.known.is_as(before):  # else it was corrected or removed in the meantime
-                    self.known.put(self[before.id].with_masks(kept[before.id]))
+            steps.close()
+            self._tracks.remove(following.track)
 
     def take(
         self, asked: Question, prepared: PreparedQuestion, spoken: Spoken, *, remember_words: bool = True
@@ -727,21 +718,6 @@ def covering_frames(
         keep.add(best)
         unseen = [seen for seen in unseen if best not in seen]
     return tuple(sorted(keep))
-
-
-def _by_id(
-    steps: Iterable[tuple[int, dict[int, list[FrameMask]]]],
-    objects: Sequence[SessionObject],
-    places: Sequence[Sequence[int]],
-) -> Iterator[tuple[int, Found]]:
-    """Masks by the objects' ids instead of their places in groups."""
-    for index, by_group in steps:
-        found = {
-            objects[place].id: objects[place].settled(mask)
-            for group, masks in by_group.items()
-            for place, mask in zip(places[group], masks, strict=True)
-        }
-        yield index, found
 
 
 def _words(exchanges: Sequence[Exchange]) -> list[str]:

@@ -5,9 +5,9 @@ A mask decoder that was prompted on a frame follows the object from there, in bo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,10 +24,8 @@ from unipixel.model.sam2 import (
     TrackState,
     low_res_to_size,
 )
+from unipixel.model.sam2.together import OBJECTS_AT_ONCE, Step, Stepped, step_together
 from unipixel.model.unipixel import UniPixel
-
-OBJECTS_AT_ONCE = 16
-"""Objects that go through the mask decoder together; bounds what a long list of objects needs."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,9 @@ def follow_said(model: UniPixel, frames: EncodedFrames, hidden: Tensor) -> tuple
 
 Found: TypeAlias = dict[int, list[FrameMask]]
 """Masks on one frame: for each group that is followed there, one for each of its objects."""
+Result = TypeVar("Result")
+Stepping: TypeAlias = Generator[Step, Stepped, Result]
+"""Work that asks for one step of the tracker after the other, so that those of several can be made as one."""
 
 
 class Track:
@@ -94,9 +95,9 @@ class Track:
 
     def __init__(self, model: UniPixel, frames: EncodedFrames, groups: Sequence[Followed]) -> None:
         assert groups, "there is nothing to follow"
+        self.tracker = model.tracker
         self._frames = frames
         self._groups = tuple(groups)
-        self._tracker = model.tracker
         self._states: dict[int, TrackState] = {}
         self._started: dict[int, dict[int, Started]] = {}
 
@@ -110,59 +111,154 @@ class Track:
         starts = [group.start for group in self._groups]
         return self._frames.clip.num_frames - min(starts) + max(starts)
 
-    @torch.inference_mode()
-    def prompted(self) -> Iterator[tuple[int, Found]]:
+    def prompted(self) -> Answers:
         """The answers on the prompted frames alone."""
-        for number, group in enumerate(self._groups):
-            for index, started in self._start(group, None).items():
-                yield index, {number: read_masks(started.masks, index, self._frames.clip)}
+        return Answers(self, self._visit_prompted())
 
-    def __iter__(self) -> Iterator[tuple[int, Found]]:
+    def __iter__(self) -> Answers:
         """Every frame: forward from the first prompted frame of any group, then backward from that of the
         last."""
+        return Answers(self, self._visit_all())
+
+    def read(self, masks: FrameMasks, index: int) -> list[FrameMask]:
+        """The tracker's answer in the clip's size."""
+        return read_masks(masks, index, self._frames.clip)
+
+    def _visit_prompted(self) -> Iterator[Visit]:
+        for number in range(len(self._groups)):
+            yield Visit({number: self._start(number, None)})
+
+    def _visit_all(self) -> Iterator[Visit]:
         clip = self._frames.clip
         starts = [group.start for group in self._groups]
         yield from self._sweep(range(min(starts), clip.num_frames), 1)
         yield from self._sweep(range(max(starts) - 1, -1, -1), -1)
 
-    @torch.inference_mode()
-    def _sweep(self, indices: range, direction: int) -> Iterator[tuple[int, Found]]:
+    def _sweep(self, indices: range, direction: int) -> Iterator[Visit]:
         self._states = {}
-        clip = self._frames.clip
         for index, features in self._frames.walk(indices.start, indices.stop, direction):
             there = [
                 number
                 for number, group in enumerate(self._groups)
                 if (index >= group.start) == (direction > 0)
             ]
-            answers = {number: self._step(number, index, features, direction) for number in there}
-            yield index, {number: read_masks(masks, index, clip) for number, masks in answers.items()}
+            yield Visit({number: self._step(number, index, features, direction) for number in there}, index)
 
-    def _step(self, number: int, index: int, features: FrameFeatures, direction: int) -> FrameMasks:
+    def _step(
+        self, number: int, index: int, features: FrameFeatures, direction: int
+    ) -> Stepping[dict[int, FrameMasks]]:
         if number not in self._started:
-            self._started[number] = self._start(self._groups[number], (index, features))
+            yield from self._start(number, (index, features))
         started, state = self._started[number], self._states.get(number)
         if state is None:
-            state = self._tracker.start(self._frames.clip.num_frames, direction, index)
-            state = self._tracker.remember(state, [start.memory for start in started.values()])
+            state = self.tracker.start(self._frames.clip.num_frames, direction, index)
+            state = self.tracker.remember(state, [start.memory for start in started.values()])
         if index in started:
-            self._states[number] = self._tracker.skip(state)
-            return started[index].masks
-        masks, self._states[number] = self._tracker.step(state, features)
-        return masks
+            self._states[number] = self.tracker.skip(state)
+            return {index: started[index].masks}
+        masks, self._states[number] = yield Step(state, features)
+        return {index: masks}
 
-    def _start(self, group: Followed, here: tuple[int, FrameFeatures] | None) -> dict[int, Started]:
+    def _start(self, number: int, here: tuple[int, FrameFeatures] | None) -> Stepping[dict[int, FrameMasks]]:
         """The answers on the prompted frames, of which the features of one may be at hand; each may read what
         those prompted before it remember."""
         started: dict[int, Started] = {}
-        for prompted in group.prompted:
+        for prompted in self._groups[number].prompted:
             at_hand = here is not None and here[0] == prompted.frame
             features = here[1] if here and at_hand else self._frames[prompted.frame]
             known = [start.memory for start in started.values()]
-            started[prompted.frame] = start(
-                self._tracker, features, prompted, self._frames.clip.num_frames, known
+            started[prompted.frame] = yield from start(
+                self.tracker, features, prompted, self._frames.clip.num_frames, known
             )
-        return started
+        self._started[number] = started
+        return {index: found.masks for index, found in started.items()}
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What each group asks of the tracker, and gives by frame, there; `frame`: the one that all look at."""
+
+    groups: dict[int, Stepping[dict[int, FrameMasks]]]
+    frame: int | None = None
+
+
+class Answers:
+    """Masks frame after frame: (frame, masks of each group there). `prepare` begins on what comes next, for
+    `answer_together`."""
+
+    def __init__(self, track: Track, visits: Iterator[Visit]) -> None:
+        self.tracker = track.tracker
+        self._track, self._visits = track, visits
+        self._next: list[_Asking] = []
+        self._found: list[tuple[int, Found]] = []
+
+    def __iter__(self) -> Answers:
+        return self
+
+    def __next__(self) -> tuple[int, Found]:
+        while not self._found:
+            self._finish(self.prepare())
+            if not self._next:
+                raise StopIteration
+            self._read()
+        return self._found.pop(0)
+
+    @torch.inference_mode()
+    def prepare(self) -> list[_Asking]:
+        """What the next frame asks of the tracker; nothing at the end, or where answers wait to be taken."""
+        if not self._found and not self._next:
+            visit = next(self._visits, None)
+            groups = visit.groups if visit is not None else {}
+            self._next = [_Asking(number, stepping) for number, stepping in groups.items()]
+        return [asking for asking in self._next if asking.step is not None]
+
+    @torch.inference_mode()
+    def _finish(self, asking: Sequence[_Asking]) -> None:
+        for one in asking:
+            while one.step is not None:
+                one.give(self.tracker.step(one.step.state, one.step.features, one.step.prompt))
+
+    @torch.inference_mode()
+    def _read(self) -> None:
+        """The answers of the visit, by frame."""
+        found: dict[int, Found] = {}
+        for asking in self._next:
+            for index, masks in asking.answer.items():
+                found.setdefault(index, {})[asking.number] = self._track.read(masks, index)
+        self._found, self._next = list(found.items()), []
+
+
+class _Asking:
+    """What one group asks on its way to an answer: `step`, until there is none, then `answer`."""
+
+    def __init__(self, number: int, stepping: Stepping[dict[int, FrameMasks]]) -> None:
+        self.number = number
+        self.step: Step | None = None
+        self.answer: dict[int, FrameMasks] = {}
+        self._stepping = stepping
+        self._go_on(None)
+
+    def give(self, stepped: Stepped) -> None:
+        """The step was made."""
+        self._go_on(stepped)
+
+    def _go_on(self, stepped: Stepped | None) -> None:
+        try:
+            self.step = next(self._stepping) if stepped is None else self._stepping.send(stepped)
+        except StopIteration as end:
+            self.step, self.answer = None, end.value
+
+
+@torch.inference_mode()
+def answer_together(several: Sequence[Answers]) -> None:
+    """Find the next frame's masks of several clips with one model, in as few batches as can be: each gives
+    its own when it is asked for the next."""
+    asking = [one for answers in several for one in answers.prepare()]
+    while asking:
+        steps = [one.step for one in asking if one.step is not None]
+        for one, stepped in zip(asking, step_together(several[0].tracker, steps), strict=True):
+            one.give(stepped)
+        asking = [one for one in asking if one.step is not None]
 
 
 @dataclass(frozen=True)
@@ -179,7 +275,7 @@ def start(
     prompted: PromptedFrame,
     num_frames: int | None,
     known: Sequence[Memory] = (),
-) -> Started:
+) -> Stepping[Started]:
     """Decode one prompted frame, step after step. `known` are frames that were prompted before it: they are
     read where the first step corrects a mask that came from them."""
     index = prompted.frame
@@ -187,9 +283,9 @@ def start(
     fresh = tracker.start(num_frames, direction, index)
     first, *corrections = prompted.steps
     base = tracker.remember(fresh, known) if first.previous is not None else fresh
-    masks, state = tracker.step(base, features, first)
+    masks, state = yield Step(base, features, first)
     for step in corrections:
-        masks, state = tracker.step(base, features, step.refining(masks.logits))
+        masks, state = yield Step(base, features, step.refining(masks.logits))
     return Started(masks, state.conditioning[-1])
 
 

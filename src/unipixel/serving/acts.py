@@ -6,12 +6,23 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from unipixel.core.objects import SessionObject
+from unipixel.core.pixel_qa import word_question
 from unipixel.core.prompts import Prompt
 from unipixel.errors import PromptError
+from unipixel.inference.pixel_qa import fill_unseen, find_masks, segmented
 from unipixel.inference.session import Question
 from unipixel.serving.prompt_schema import Size
-from unipixel.serving.sessions_models import AskBody, CorrectBody, ReferBody, TrackBody, core_prompts
-from unipixel.serving.turns import ServedSession, follow, then_follow
+from unipixel.serving.sessions_models import (
+    AskBody,
+    CorrectBody,
+    PixelQaBody,
+    ReferBody,
+    TrackBody,
+    core_prompts,
+)
+from unipixel.serving.speech import answer_alone
+from unipixel.serving.turns import PixelAnswered, ServedSession, find, follow
+from unipixel.serving.worker import Work
 
 
 @dataclass(frozen=True)
@@ -48,21 +59,39 @@ def refer(session: ServedSession, body: ReferBody) -> Generator[object, None, To
     """Point at an object, then follow it."""
     prompts = core_prompts(body.prompts, size_of(session))
     known = session.refer(prompts, body.name, by=body.by, follow=body.follow)
-    return touched(session, (yield from then_follow(session, known)))
+    yield from find(session)
+    return touched(session, session[known.id])
 
 
 def correct(session: ServedSession, number: int, body: CorrectBody) -> Generator[object, None, Touched]:
     """Mend an object, then follow it."""
     prompts = core_prompts(body.prompts, size_of(session))
     known = session.correct(number, prompts, follow=body.follow)
-    return touched(session, (yield from then_follow(session, known)))
+    yield from find(session)
+    return touched(session, session[known.id])
+
+
+def pixel_qa(
+    work: Work, session: ServedSession, body: PixelQaBody, most_tokens: int
+) -> Generator[object, None, PixelAnswered]:
+    """Masks of what is pointed at, then an answer that rests on them: `inference.pixel_qa` in steps."""
+    prompts = core_prompts(body.prompts, size_of(session))
+    numbers = [session.next_id + place for place in range(len(prompts))]
+    worded = word_question(body.question, numbers, body.options, body.wording.to_core())
+    find_masks(session, worded.first, prompts)
+    yield from find(session)
+    if body.unseen == "everywhere":
+        fill_unseen(session, numbers)
+    decoding = body.decoding.to_core(most_tokens)
+    asked = session.question(worded.second, decoding=decoding, answer_prefix=worded.answer_prefix)
+    answered = yield from answer_alone(work, asked)
+    answer = worded.conclude(answered.response, segmented(session, numbers))
+    return PixelAnswered(answer, answered.usage)
 
 
 def track(session: ServedSession, body: TrackBody) -> Generator[object, None, Touched]:
     """Follow objects."""
-    numbers = body.ids
-    if numbers is None:
-        numbers = [known.id for known in session.objects if known.can_be_followed]
+    numbers = session.to_follow(body.ids)
     yield from follow(session, numbers)
     return touched(session, *(session[number] for number in numbers))
 

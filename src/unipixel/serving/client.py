@@ -20,6 +20,7 @@ from PIL import Image
 
 from unipixel.core.frames import Frame, is_folder
 from unipixel.core.media import Clip, Source
+from unipixel.core.pixel_qa import PixelAnswer, PixelQaWording, Unseen
 from unipixel.core.progress import OnProgress
 from unipixel.core.prompts import Prompt
 from unipixel.core.request import Decoding, PixelBudget
@@ -63,6 +64,26 @@ class Client:
         """Ask one question about a picture or video, as `Predictor.ask` does."""
         with self.session(clip, num_frames=num_frames, pixels=pixels) as session:
             return session.ask(text, prompts, decoding=decoding, answer_prefix=answer_prefix)
+
+    def pixel_qa(
+        self,
+        clip: Source,
+        question: str,
+        prompts: Prompt | Sequence[Prompt],
+        options: Sequence[str] | None = None,
+        *,
+        num_frames: int | None = None,
+        pixels: PixelBudget | None = None,
+        decoding: Decoding | None = None,
+        wording: PixelQaWording | None = None,
+        unseen: Unseen = "refuse",
+    ) -> PixelAnswer:
+        """Ask about what is pointed at, as `Predictor.pixel_qa` does: masks first, then an answer that
+        rests on them. `prompts[k]` is `[k]` in the question; `options` make it a choice."""
+        with self.session(clip, num_frames=num_frames, pixels=pixels) as session:
+            return session.pixel_qa(
+                question, prompts, options, wording=wording, unseen=unseen, decoding=decoding
+            )
 
     def session(
         self,

@@ -25,7 +25,6 @@ from unipixel.serving.acts import Touched
 from unipixel.serving.faults import Busy, Closing, Conflict, Unknown
 from unipixel.serving.openai_form import clip_entry
 from unipixel.serving.schema import AnswerEntry, ObjectEntry
-from unipixel.serving.session_store import open_session
 from unipixel.serving.sessions_models import (
     AskStep,
     CorrectStep,
@@ -217,7 +216,8 @@ class Jobs:
         """The session as it was after the last step that is done; in the worker's thread."""
         model, body = self._service.model, job.body
         clip = self._service.gate.open_files(sorted(job.folder.glob("media-*")), body.media.fps)
-        session = open_session(model, clip, body.num_frames, body.pixels.to_core() if body.pixels else None)
+        pixels = body.pixels.to_core() if body.pixels else None
+        session = ServedSession(model, clip, num_frames=body.num_frames, pixels=pixels)
         if job.outcomes:
             kept = model.load_session(job.folder / KEPT, clip)
             session.restore(kept.objects, kept.exchanges, kept.next_id)

@@ -22,15 +22,21 @@ class Metrics:
         )
         self.batch = Histogram(
             "unipixel_batch_questions",
-            "Questions answered together",
+            "Questions taken up together",
             buckets=(1, 2, 4, 8, 16, 32),
+            registry=registry,
+        )
+        self.shared = Histogram(
+            "unipixel_frames_together",
+            "Clips whose next frames were decoded together",
+            buckets=(2, 4, 8, 16, 32),
             registry=registry,
         )
         self.tokens = Counter("unipixel_tokens", "Tokens read and written", ["kind"], registry=registry)
         self.waiting = Gauge("unipixel_waiting", "Requests that wait for the model", registry=registry)
         self.active = Gauge("unipixel_active", "Requests that the model works on", registry=registry)
         self.sessions = Gauge("unipixel_sessions", "Sessions kept", registry=registry)
-        self.session_bytes = Gauge("unipixel_session_bytes", "Memory of open sessions", registry=registry)
+        self.clip_bytes = Gauge("unipixel_clip_bytes", "Memory of clips that were read", registry=registry)
         self.file_bytes = Gauge("unipixel_file_bytes", "Bytes of uploaded files", registry=registry)
 
     def text(self) -> bytes:

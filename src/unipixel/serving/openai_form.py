@@ -27,6 +27,7 @@ from unipixel.core.request import Decoding
 from unipixel.errors import RequestError, UniPixelError
 from unipixel.inference.session import Exchange, Question
 from unipixel.serving.calling import EventStream, Running, event
+from unipixel.serving.clips import content_of
 from unipixel.serving.faults import TooLarge, Unknown
 from unipixel.serving.media_input import MediaEntry
 from unipixel.serving.openai_models import (
@@ -64,7 +65,6 @@ from unipixel.serving.schema import (
     track_of,
 )
 from unipixel.serving.service import Called, Caller
-from unipixel.serving.session_store import open_session
 from unipixel.serving.turns import Answered, ServedSession, Words
 
 router = APIRouter(prefix="/v1", tags=["OpenAI's form"])
@@ -166,7 +166,8 @@ async def complete(caller: Called, asked: ChatRequest) -> HttpResponse:
         check_interactive(caller, clip)
         check_sides(clip)
         pixels = asked.pixels.to_core() if asked.pixels else None
-        session = open_session(service.model, clip, asked.num_frames, pixels)
+        content = await run_in_threadpool(content_of, caller.owner, clip)
+        session = service.clips.open(service.model, content, clip, asked.num_frames, pixels)
         stack.callback(lambda: service.worker.alive and service.worker.call(session.close))
         running = caller.run(compose=lambda: conversation.question(session, decoding, asked.answer_prefix))
         stack.callback(running.cancel)

@@ -19,8 +19,8 @@ EVERYONE = "everyone"
 class Limits:
     """Ceilings of one server; all are above 0.
 
-    upload, body, memory, disk: bytes of an uploaded file, of any other request, of what open sessions keep,
-    of uploaded files together. pixels: of one
+    upload, body, memory, disk: bytes of an uploaded file, of any other request, of what clips were computed
+    to, of uploaded files, sessions and jobs together. pixels: of one
     frame. frames: of a clip that is followed while the caller waits; job_frames: of a job's. waiting:
     requests that wait for the model; batch: questions answered together; active: pieces of work between
     which the model turns. seconds: from a request's arrival to its end; job_seconds: of a job. new_tokens: of
@@ -37,7 +37,7 @@ class Limits:
     job_frames: int = 20_000
     waiting: int = 64
     batch: int = 16
-    active: int = 8
+    active: int = 16
     seconds: float = 120.0
     job_seconds: float = 3600.0
     new_tokens: int = 512
@@ -56,10 +56,12 @@ class Limits:
 class ServeOptions:
     """How a server is started.
 
-    model, device, dtype: as `unipixel.load` takes them. data: the folder for uploads, sessions and jobs;
-    tokens: who may come in; each token has files and sessions of its own. Without one everybody may, which is
-    refused unless `host` is this machine alone. root_path: the prefix under which a reverse proxy shows the
-    server. origins: of pages elsewhere that may call it. allow_remote: whether URLs in requests are fetched.
+    model, device, dtype, trust_code, language, compiled: as `unipixel.load` takes them. threads: that share
+    an operation on a processor, 0 for as many as pay (`warming.choose_threads`). data: the folder for
+    uploads, sessions and jobs; tokens: who may come in; each token has files and sessions of its own.
+    Without one everybody may, which is refused unless `host` is this machine alone. root_path: the prefix
+    under which a reverse proxy shows the server. origins: of pages elsewhere that may call it.
+    allow_remote: whether URLs in requests are fetched.
 
     Raises ConfigError.
     """
@@ -74,6 +76,10 @@ class ServeOptions:
     root_path: str = ""
     origins: tuple[str, ...] = ()
     allow_remote: bool = False
+    trust_code: bool = False
+    language: str = "full"
+    compiled: bool = False
+    threads: int = 0
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
@@ -81,6 +87,8 @@ class ServeOptions:
             raise ConfigError(
                 f"on {self.host} everybody in reach could use the server; give a token, or host 127.0.0.1"
             )
+        if self.threads < 0:
+            raise ConfigError(f"{self.threads} threads; give 1 or more, or 0 for as many as pay")
         if any(len(token) < 8 or not token.isascii() or not token.isprintable() for token in self.tokens):
             raise ConfigError("a token is 8 or more printable ASCII letters; give a longer one")
         if self.root_path and not (self.root_path.startswith("/") and not self.root_path.endswith("/")):

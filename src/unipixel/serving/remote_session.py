@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from io import BytesIO
 from types import TracebackType
 from typing import Any
@@ -13,12 +14,20 @@ from unipixel.core.frames import Frame
 from unipixel.core.masks import FrameMask, MaskTrack
 from unipixel.core.objects import SessionObject
 from unipixel.core.pictures import from_pil
+from unipixel.core.pixel_qa import PixelAnswer, PixelQaWording, Unseen
 from unipixel.core.progress import OnProgress, Progress
 from unipixel.core.prompts import Prompt
 from unipixel.core.request import Decoding
 from unipixel.core.response import Response
 from unipixel.serving.prompt_schema import prompt_part
-from unipixel.serving.schema import AnswerEntry, DecodingEntry, FrameEntry, ObjectEntry, frame_entries
+from unipixel.serving.schema import (
+    AnswerEntry,
+    DecodingEntry,
+    FrameEntry,
+    ObjectEntry,
+    PixelAnswerEntry,
+    frame_entries,
+)
 from unipixel.serving.transport import Json, Transport
 
 
@@ -86,6 +95,42 @@ class RemoteSession:
         """Make one object of several."""
         return self._object(self._transport.send("POST", f"{self._path}/merge", {"ids": list(numbers)}))
 
+    def replace_masks(self, number: int, masks: MaskTrack) -> SessionObject:
+        """Put other masks in the place of an object's."""
+        frames = [_json(frame) for frame in frame_entries(masks, "rle")]
+        path = f"{self._path}/objects/{int(number)}/masks"
+        return self._object(self._transport.send("PUT", path, {"frames": frames}))
+
+    def undo(self, acts: int = 1) -> tuple[SessionObject, ...]:
+        """Take back the latest questions and changes; the objects as they were before. Numbers given since
+        are free again. The server remembers the latest ones until it ends; ServerError beyond them."""
+        return self._go(-acts)
+
+    def redo(self, acts: int = 1) -> tuple[SessionObject, ...]:
+        """Do again what was taken back."""
+        return self._go(acts)
+
+    def pixel_qa(
+        self,
+        question: str,
+        prompts: Prompt | Sequence[Prompt],
+        options: Sequence[str] | None = None,
+        *,
+        wording: PixelQaWording | None = None,
+        unseen: Unseen = "refuse",
+        decoding: Decoding | None = None,
+    ) -> PixelAnswer:
+        """Ask about what is pointed at, as `unipixel.inference.pixel_qa.pixel_qa` does: prompt k is
+        `[next_id + k]` in the question, `[k]` in a new session."""
+        body: Json = {"question": question, "prompts": _parts(prompts), "unseen": unseen}
+        if options is not None:
+            body["options"] = list(options)
+        if wording is not None:
+            body["wording"] = asdict(wording)
+        if decoding is not None:
+            body["decoding"] = _json(DecodingEntry.of(decoding))
+        return PixelAnswerEntry.model_validate(self._do("/pixel_qa", body)["answer"]).to_core()
+
     def track(self, numbers: Sequence[int] | None = None) -> Iterator[tuple[int, dict[int, FrameMask]]]:
         """Follow objects, and give masks while they are found; stopped early, the objects keep what was
         found so far."""
@@ -142,6 +187,12 @@ class RemoteSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _go(self, acts: int) -> tuple[SessionObject, ...]:
+        path = f"{self._path}/history"
+        position = int(self._transport.send("GET", path)["position"]) + acts
+        found = self._transport.send("POST", path, {"position": position})
+        return tuple(self._object(entry) for entry in found["data"])
 
     def _do(self, what: str, body: Json) -> Json:
         if self._on_progress is None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from unipixel.core.masks import FrameMask, MaskTrack, mask_to_polygons
 from unipixel.core.objects import Pointing, SessionObject
+from unipixel.core.pixel_qa import PixelAnswer
 from unipixel.core.request import Decoding, PixelBudget
 from unipixel.core.response import FinishReason, Mention, Response, SegmentedObject
 from unipixel.errors import PromptError
@@ -201,6 +202,33 @@ class AnswerEntry(BaseModel):
             frames_seen=tuple(self.frames_seen),
             finish_reason=self.finish_reason,
         )
+
+
+class PixelAnswerEntry(BaseModel):
+    """What came of PixelQA: the answer's text, the letter of the chosen option, and what was pointed at, with
+    masks."""
+
+    text: str
+    choice: str | None = None
+    objects: list[SegmentedEntry]
+    response: AnswerEntry
+
+    @staticmethod
+    def of(answer: PixelAnswer, form: MaskFormat) -> PixelAnswerEntry:
+        objects = [
+            SegmentedEntry(id=one.id, name=one.name, frames=frame_entries(one.masks, form))
+            for one in answer.objects
+        ]
+        response = AnswerEntry.of(answer.response, form)
+        return PixelAnswerEntry(text=answer.text, choice=answer.choice, objects=objects, response=response)
+
+    def to_core(self) -> PixelAnswer:
+        """The answer as the library gives it; needs masks as run lengths."""
+        objects = [
+            SegmentedObject(one.id, MaskTrack(tuple(frame.to_core() for frame in one.frames)), one.name)
+            for one in self.objects
+        ]
+        return PixelAnswer(self.text, self.choice, tuple(objects), self.response.to_core())
 
 
 class DecodingEntry(Strict):

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
+from unipixel.errors import UniPixelError
 from unipixel.predictor import Predictor
 from unipixel.serving.calling import Running
+from unipixel.serving.clips import Clips
 from unipixel.serving.faults import Closing
 from unipixel.serving.media_input import MediaGate
 from unipixel.serving.metrics import Metrics
 from unipixel.serving.options import ServeOptions
 from unipixel.serving.session_store import SessionStore
+from unipixel.serving.speech import Speech
 from unipixel.serving.store import DataFolder, FileStore
-from unipixel.serving.turns import answer_together
+from unipixel.serving.warming import choose_threads, warm
 from unipixel.serving.worker import Steps, Work, Worker
 
 if TYPE_CHECKING:
@@ -35,26 +38,30 @@ Result = TypeVar("Result")
 
 
 class Service:
-    """One server. `opened` is None until the model is there."""
+    """One server. `opened` is None until the model is there; `failure`: why it never will be, and
+    `on_failure` hears of it."""
 
     def __init__(self, options: ServeOptions, opened: Predictor | None = None) -> None:
         from unipixel.serving.jobs import Jobs
 
         limits = options.limits
         self.options, self.opened = options, opened
+        self.failure: UniPixelError | None = None
+        self.on_failure: Callable[[], None] = lambda: None
         self.started = time.time()
         self.metrics = Metrics()
         self.folder = DataFolder(options.data)
         self.files = FileStore(self.folder, most_bytes=limits.disk, seconds=limits.file_seconds)
         self.gate = MediaGate(self.files, limits, options.allow_remote)
         self.worker = Worker(
-            answer_together,
+            Speech(self.metrics.shared.observe),
             waiting=limits.waiting,
             batch=limits.batch,
             active=limits.active,
             on_batch=self.metrics.batch.observe,
         )
-        self.sessions = SessionStore(self.folder, limits, self.worker)
+        self.clips = Clips(limits.memory)
+        self.sessions = SessionStore(self.folder, limits, self.worker, self.clips)
         self.jobs: Jobs = Jobs(self)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -90,14 +97,32 @@ class Service:
 
     async def _open(self) -> None:
         if self.opened is None:
-            from unipixel.loading import load
-
-            options = self.options
-            self.opened = await asyncio.to_thread(
-                load, options.model, device=options.device, dtype=options.dtype
-            )
+            try:
+                self.opened = await self._load()
+            except UniPixelError as error:  # there is nothing to serve
+                self.failure = error
+                self.on_failure()
+                return
         log.info("ready")
         self.jobs.resume()
+
+    async def _load(self) -> Predictor:
+        from unipixel.loading import load
+
+        options = self.options
+        opened = await asyncio.to_thread(
+            load,
+            options.model,
+            device=options.device,
+            dtype=options.dtype,
+            trust_code=options.trust_code,
+            language=options.language,
+            compiled=options.compiled,
+        )
+        threads = await self.call(lambda: choose_threads(opened, options.threads))
+        await self.call(lambda: warm(opened))
+        log.info("%d threads", threads)
+        return opened
 
     async def _sweep(self) -> None:
         while True:

@@ -11,12 +11,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unipixel.core.media import Clip
-from unipixel.core.request import PixelBudget
 from unipixel.errors import SessionError
-from unipixel.inference.session import KEEP_BYTES
 from unipixel.predictor import Predictor
+from unipixel.serving.clips import Clips, content_of
 from unipixel.serving.faults import Busy, Conflict, Unknown
+from unipixel.serving.history import History
 from unipixel.serving.options import Limits
 from unipixel.serving.store import DataFolder, new_id, read_json, room, write_json
 from unipixel.serving.turns import ServedSession
@@ -30,7 +29,8 @@ MOST_IN_LINE = 8
 @dataclass(eq=False)
 class Entry:
     """One session. `session` is None while it sleeps on disk; `lock` is held by the one request that works
-    with it; `stop` cancels what that one does."""
+    with it; `stop` cancels what that one does; `history` is what can be taken back; `restored`: nobody has
+    worked with it since the server was started."""
 
     id: str
     owner: str
@@ -39,11 +39,12 @@ class Entry:
     folder: Path
     used: float = field(default_factory=time.time)
     session: ServedSession | None = None
-    nbytes: int = 0
     in_line: int = 0
+    restored: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waking: asyncio.Lock = field(default_factory=asyncio.Lock)
     stop: Callable[[], None] = lambda: None
+    history: History = field(default_factory=History)
 
     @property
     def awake(self) -> ServedSession:
@@ -53,29 +54,17 @@ class Entry:
         return self.session
 
 
-def open_session(
-    opened: Predictor, clip: Clip, num_frames: int | None, pixels: PixelBudget | None
-) -> ServedSession:
-    """A session that the worker follows step by step."""
-    return ServedSession(opened.model, opened.processor, clip, num_frames=num_frames, pixels=pixels)
-
-
 class SessionStore:
     """See the module. Everything is called in the event loop's thread."""
 
-    def __init__(self, folder: DataFolder, limits: Limits, worker: Worker) -> None:
-        self._folder, self._limits, self._worker = folder, limits, worker
+    def __init__(self, folder: DataFolder, limits: Limits, worker: Worker, clips: Clips) -> None:
+        self._folder, self._limits, self._worker, self._clips = folder, limits, worker, clips
         self._entries: dict[str, Entry] = {}
         for place in sorted((folder.root / "sessions").glob("*/*")):
             self._take_in(place / ABOUT)
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the sessions awake keep."""
-        return sum(entry.nbytes for entry in self._entries.values())
 
     def new_place(self, owner: str) -> tuple[str, Path]:
         """A name and an empty folder for a new session."""
@@ -130,6 +119,7 @@ class SessionStore:
                     raise Unknown("the session was closed meanwhile")
                 entry.used = time.time()
                 yield entry
+                entry.restored = False
                 entry.used = time.time()
         finally:
             entry.in_line -= 1
@@ -139,7 +129,9 @@ class SessionStore:
         async with entry.waking:
             if entry.session is None:
                 try:
-                    entry.session = await asyncio.wrap_future(self._worker.call(lambda: _load(entry, opened)))
+                    entry.session = await asyncio.wrap_future(
+                        self._worker.call(lambda: self._load(entry, opened))
+                    )
                 except SessionError as error:
                     raise Conflict(
                         "the session cannot be restored on this server (another model, or its clip is gone); "
@@ -157,13 +149,13 @@ class SessionStore:
             session = entry.awake
             with room():
                 session.save(entry.folder / KEPT)
-            entry.nbytes = session.nbytes
 
         about = {"id": entry.id, "owner": entry.owner, "name": entry.name, "created": entry.created}
         if not (entry.folder / ABOUT).exists():
             write_json(entry.folder / ABOUT, about)
         await asyncio.wrap_future(self._worker.call(write))
-        await self._shrink()
+        await self._shrink(entry)
+        await self._make_room(entry)
 
     async def remove(self, entry: Entry) -> None:
         """Close a session and delete what is kept of it."""
@@ -180,16 +172,28 @@ class SessionStore:
             await self.remove(entry)
         return len(old)
 
-    async def _shrink(self) -> None:
-        """Put the least recently used sessions to sleep until the rest fits."""
-        awake = [entry for entry in self._entries.values() if entry.session is not None and not entry.in_line]
+    async def _shrink(self, but: Entry) -> None:
+        """Put the least recently used sessions, but for one, to sleep until the rest fits."""
+        unused = [entry for entry in self._entries.values() if entry is not but and not entry.in_line]
+        awake = [entry for entry in unused if entry.session is not None]
         for entry in sorted(awake, key=lambda entry: entry.used):
-            if self.nbytes <= self._limits.memory:
+            if not self._clips.over:
                 return
             await self._sleep(entry)
 
+    async def _make_room(self, but: Entry) -> None:
+        """Delete the least recently used sessions, the owner's own first, until the data folder is as small
+        as it must be."""
+        if not await asyncio.to_thread(self._folder.over, self._limits.disk):
+            return
+        unused = [entry for entry in self._entries.values() if entry is not but and not entry.in_line]
+        for entry in sorted(unused, key=lambda entry: (entry.owner != but.owner, entry.used)):
+            await self.remove(entry)
+            if not await asyncio.to_thread(self._folder.over, self._limits.disk):
+                return
+
     async def _sleep(self, entry: Entry) -> None:
-        session, entry.session, entry.nbytes = entry.session, None, 0
+        session, entry.session = entry.session, None
         if session is not None:
             await asyncio.wrap_future(self._worker.call(session.close))
 
@@ -200,14 +204,14 @@ class SessionStore:
             place = self._folder.place("sessions", found["owner"], found["id"])
             if place == about.parent and (place / KEPT).is_file():
                 entry = Entry(found["id"], found["owner"], str(found["name"]), float(found["created"]), place)
-                entry.used = (place / KEPT).stat().st_mtime
+                entry.used, entry.restored = (place / KEPT).stat().st_mtime, True
                 self._entries[entry.id] = entry
                 return
         shutil.rmtree(about.parent, ignore_errors=True)
 
-
-def _load(entry: Entry, opened: Predictor) -> ServedSession:
-    kept = opened.load_session(entry.folder / KEPT, keep_bytes=KEEP_BYTES)
-    session = open_session(opened, kept.clip, kept.num_frames, kept.pixels)
-    session.restore(kept.objects, kept.exchanges, kept.next_id)
-    return session
+    def _load(self, entry: Entry, opened: Predictor) -> ServedSession:
+        kept = opened.load_session(entry.folder / KEPT)
+        content = content_of(entry.owner, kept.clip)
+        session = self._clips.open(opened, content, kept.clip, kept.num_frames, kept.pixels)
+        session.restore(kept.objects, kept.exchanges, kept.next_id)
+        return session

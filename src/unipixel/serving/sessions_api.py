@@ -18,7 +18,9 @@ from unipixel.inference.session import Question
 from unipixel.serving import acts
 from unipixel.serving.acts import Touched
 from unipixel.serving.calling import EventStream, Running, event
+from unipixel.serving.clips import content_of
 from unipixel.serving.files_api import Deleted
+from unipixel.serving.history import Moment
 from unipixel.serving.openai_form import check_interactive, clip_entry
 from unipixel.serving.replies import error_body, json_reply, note
 from unipixel.serving.schema import (
@@ -26,18 +28,22 @@ from unipixel.serving.schema import (
     FrameEntry,
     MaskFormat,
     ObjectEntry,
+    PixelAnswerEntry,
     track_of,
 )
 from unipixel.serving.service import Called, Caller
-from unipixel.serving.session_store import Entry, open_session
+from unipixel.serving.session_store import Entry
 from unipixel.serving.sessions_models import (
     AddBody,
     AnswerReply,
     AskBody,
     CorrectBody,
+    MasksBody,
     MergeBody,
     ObjectList,
     OpenBody,
+    PixelAnswerReply,
+    PixelQaBody,
     ProgressEntry,
     ReferBody,
     RenameBody,
@@ -47,7 +53,7 @@ from unipixel.serving.sessions_models import (
     Streamed,
     TrackBody,
 )
-from unipixel.serving.turns import Answered, Found, ServedSession, Words
+from unipixel.serving.turns import Answered, Found, PixelAnswered, ServedSession, Words
 from unipixel.serving.worker import Steps, Work
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
@@ -62,6 +68,18 @@ async def using(caller: Caller, session_id: str) -> AsyncIterator[Entry]:
         yield entry
 
 
+@asynccontextmanager
+async def acting(caller: Caller, session_id: str) -> AsyncIterator[Entry]:
+    """The same for an act that can be taken back."""
+    async with using(caller, session_id) as entry:
+        session = entry.awake
+        before = Moment.of(session)  # nobody else works with it now
+        try:
+            yield entry
+        finally:  # what was cancelled may have done something as well
+            entry.history.note(before, Moment.of(session))
+
+
 @router.post("", status_code=201)
 async def open_one(caller: Called, body: OpenBody) -> SessionEntry:
     """Open a picture or video."""
@@ -72,7 +90,8 @@ async def open_one(caller: Called, body: OpenBody) -> SessionEntry:
         clip = await run_in_threadpool(service.gate.open, caller.owner, body.media, place)
         check_sides(clip)
         pixels = body.pixels.to_core() if body.pixels else None
-        session = open_session(model, clip, body.num_frames, pixels)
+        content = await run_in_threadpool(content_of, caller.owner, clip)
+        session = service.clips.open(model, content, clip, body.num_frames, pixels)
         entry = await service.sessions.add(caller.owner, number, body.media.name or "clip", session)
     except BaseException:  # a cancelled request, too, leaves nothing behind
         await run_in_threadpool(service.sessions.drop_place, place)
@@ -92,6 +111,7 @@ async def listing(caller: Called) -> SessionList:
                 expires_at=int(entry.used + seconds),
                 name=entry.name,
                 awake=entry.session is not None,
+                restored=entry.restored,
             )
             for entry in caller.service.sessions.list(caller.owner)
         ]
@@ -120,10 +140,19 @@ async def ask(caller: Called, session_id: str, body: AskBody) -> Any:
     return await _perform(caller, session_id, body, compose=lambda one: acts.question(one, body, most))
 
 
+@router.post("/{session_id}/pixel_qa", response_model=PixelAnswerReply, response_model_exclude_none=True)
+async def pixel_qa(caller: Called, session_id: str, body: PixelQaBody) -> Any:
+    """Ask about what is pointed at: masks first, then an answer that rests on them."""
+    most = caller.service.options.limits.new_tokens
+    return await _perform(
+        caller, session_id, body, steps=lambda one, work: acts.pixel_qa(work, one, body, most)
+    )
+
+
 @router.post("/{session_id}/refer", response_model=ObjectEntry, response_model_exclude_none=True)
 async def refer(caller: Called, session_id: str, body: ReferBody) -> Any:
     """Point at an object; it gets masks and enters the memory."""
-    return await _perform(caller, session_id, body, steps=lambda one: acts.refer(one, body))
+    return await _perform(caller, session_id, body, steps=lambda one, _: acts.refer(one, body))
 
 
 @router.post(
@@ -131,13 +160,13 @@ async def refer(caller: Called, session_id: str, body: ReferBody) -> Any:
 )
 async def correct(caller: Called, session_id: str, object_id: int, body: CorrectBody) -> Any:
     """Mend an object on any frame; it is followed again."""
-    return await _perform(caller, session_id, body, steps=lambda one: acts.correct(one, object_id, body))
+    return await _perform(caller, session_id, body, steps=lambda one, _: acts.correct(one, object_id, body))
 
 
 @router.post("/{session_id}/track", response_model=ObjectList, response_model_exclude_none=True)
 async def track(caller: Called, session_id: str, body: TrackBody) -> Any:
     """Follow objects through the clip."""
-    return await _perform(caller, session_id, body, steps=lambda one: acts.track(one, body))
+    return await _perform(caller, session_id, body, steps=lambda one, _: acts.track(one, body))
 
 
 @router.post("/{session_id}/merge", response_model_exclude_none=True)
@@ -167,6 +196,18 @@ async def add(caller: Called, session_id: str, body: AddBody) -> ObjectEntry:
     return await _change(caller, session_id, take, body.mask_format)
 
 
+@router.put("/{session_id}/objects/{object_id}/masks", response_model_exclude_none=True)
+async def replace_masks(caller: Called, session_id: str, object_id: int, body: MasksBody) -> ObjectEntry:
+    """Put other masks in the place of an object's."""
+
+    def put(session: ServedSession) -> Any:
+        masks = track_of(body.frames)
+        assert masks is not None, "there is at least one frame"
+        return session.replace_masks(object_id, masks)
+
+    return await _change(caller, session_id, put, body.mask_format)
+
+
 @router.get("/{session_id}/objects/{object_id}", response_model_exclude_none=True)
 async def one_object(
     caller: Called, session_id: str, object_id: int, mask_format: MaskFormat = "rle"
@@ -187,7 +228,7 @@ async def rename(caller: Called, session_id: str, object_id: int, body: RenameBo
 @router.delete("/{session_id}/objects/{object_id}")
 async def remove(caller: Called, session_id: str, object_id: int) -> Deleted:
     """Forget an object; its number is not given again."""
-    async with using(caller, session_id) as entry:
+    async with acting(caller, session_id) as entry:
         session = entry.awake
         await caller.service.call(lambda: session.remove(object_id))
         await caller.service.sessions.keep(entry)
@@ -201,7 +242,7 @@ async def _change(
     caller: Caller, session_id: str, change: Callable[[ServedSession], Any], form: MaskFormat
 ) -> ObjectEntry:
     """Something quick that gives an object."""
-    async with using(caller, session_id) as entry:
+    async with acting(caller, session_id) as entry:
         session = entry.awake
         known = await caller.service.call(lambda: change(session))
         await caller.service.sessions.keep(entry)
@@ -216,6 +257,7 @@ async def _describe(caller: Caller, entry: Entry, form: MaskFormat) -> SessionEn
         id=entry.id,
         created_at=int(entry.created),
         expires_at=int(entry.used + caller.service.options.limits.session_seconds),
+        restored=entry.restored,
         clip=clip_entry(session.clip, entry.name),
         next_id=next_id,
         objects=found,
@@ -227,12 +269,12 @@ async def _perform(
     session_id: str,
     body: Streamed,
     *,
-    steps: Callable[[ServedSession], Steps] | None = None,
+    steps: Callable[[ServedSession, Work], Steps] | None = None,
     compose: Callable[[ServedSession], Question] | None = None,
 ) -> HttpResponse:
     """Let the worker do something with a session, and give what came of it, whole or as events."""
     async with AsyncExitStack() as stack:
-        entry = await stack.enter_async_context(using(caller, session_id))
+        entry = await stack.enter_async_context(acting(caller, session_id))
         session = entry.awake
         if getattr(body, "follow", True):
             check_interactive(caller, session.clip)
@@ -242,7 +284,7 @@ async def _perform(
             await caller.service.call(lambda: None)  # behind the last step of what was cancelled
             await caller.service.sessions.keep(entry)
 
-        made: Callable[[Work], Steps] | None = None if steps is None else lambda _: steps(session)
+        made: Callable[[Work], Steps] | None = None if steps is None else lambda work: steps(session, work)
         asked = None if compose is None else lambda: compose(session)
         running = caller.run(steps=made, compose=asked)
         entry.stop = running.cancel
@@ -261,16 +303,20 @@ class _Reply:
     def __init__(self, caller: Caller, body: Streamed, session: ServedSession) -> None:
         self._caller, self._body, self._session = caller, body, session
 
-    def whole(self, done: Answered | Touched) -> BaseModel:
+    def whole(self, done: Answered | PixelAnswered | Touched) -> BaseModel:
         form = self._body.mask_format
+        if isinstance(done, PixelAnswered):
+            note(self._caller.service, done.usage)
+            found = PixelAnswerEntry.of(done.answer, form)
+            return PixelAnswerReply(answer=found, next_id=self._session.next_id)
         if isinstance(done, Answered):
             note(self._caller.service, done.usage)
             answer = AnswerEntry.of(done.response, form)
             return AnswerReply(answer=answer, next_id=self._session.next_id)
-        found = [ObjectEntry.of(known, form) for known in done.objects]
+        objects = [ObjectEntry.of(known, form) for known in done.objects]
         if isinstance(self._body, TrackBody):
-            return ObjectList(data=found, next_id=done.next_id)
-        return found[0]
+            return ObjectList(data=objects, next_id=done.next_id)
+        return objects[0]
 
     async def events(self, running: Running) -> AsyncIterator[str]:
         try:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
+from unipixel.core.pixel_qa import PixelQaWording, Unseen
 from unipixel.core.progress import Progress
 from unipixel.core.prompts import Prompt
 from unipixel.serving.media_input import MediaEntry
@@ -24,10 +25,12 @@ from unipixel.serving.schema import (
     MaskFormat,
     ObjectEntry,
     ObjectId,
+    PixelAnswerEntry,
     PixelsEntry,
 )
 
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
+Option: TypeAlias = Annotated[str, Field(max_length=MOST_TEXT)]
 Prompts: TypeAlias = Annotated[list[PromptPart], Field(max_length=MOST_PROMPTS)]
 
 
@@ -89,6 +92,45 @@ class AddBody(Strict):
     mask_format: MaskFormat = "rle"
 
 
+class MasksBody(Strict):
+    """Other masks for an object, as run lengths."""
+
+    frames: Annotated[list[FrameEntry], Field(min_length=1, max_length=100_000)]
+    mask_format: MaskFormat = "rle"
+
+
+class WordingEntry(Strict):
+    """How the two passes of PixelQA are worded; what varies is in braces."""
+
+    masks: Annotated[str, Field(max_length=MOST_TEXT)] = PixelQaWording.masks
+    options: Annotated[str, Field(max_length=MOST_TEXT)] = PixelQaWording.options
+    best: Annotated[str, Field(max_length=MOST_TEXT)] = PixelQaWording.best
+    answer_prefix: Annotated[str, Field(max_length=1000)] = PixelQaWording.answer_prefix
+
+    def to_core(self) -> PixelQaWording:
+        return PixelQaWording(self.masks, self.options, self.best, self.answer_prefix)
+
+
+class PixelQaBody(Streamed):
+    """PixelQA: what is pointed at gets masks, and the question is answered on these. Prompt k is `[next_id +
+    k]` in the question, `[k]` in a new session; `options` make it a choice. unseen: what to do with an object
+    that is found on no frame."""
+
+    question: Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
+    prompts: Annotated[list[PromptPart], Field(min_length=1, max_length=MOST_PROMPTS)]
+    options: Annotated[list[Option], Field(max_length=100)] | None = None
+    wording: WordingEntry = WordingEntry()
+    unseen: Unseen = "refuse"
+    decoding: DecodingEntry = DecodingEntry()
+
+
+class PixelAnswerReply(BaseModel):
+    """An answer of PixelQA, and the number that the next object gets."""
+
+    answer: PixelAnswerEntry
+    next_id: int
+
+
 class RenameBody(Strict):
     """A name, or null to take it away."""
 
@@ -103,13 +145,15 @@ class MergeBody(Strict):
 
 
 class SessionEntry(BaseModel):
-    """A session. `next_id`: the number that the next object gets; `shown_frames`: what the language model
-    sees by default is told by an answer's `frames_seen`."""
+    """A session. `restored`: the server was started again since it was last used; what was under way then is
+    lost, what was found before is here. `next_id`: the number that the next object gets; `shown_frames`:
+    what the language model sees by default is told by an answer's `frames_seen`."""
 
     id: str
     object: Literal["session"] = "session"
     created_at: int
     expires_at: int
+    restored: bool = False
     clip: ClipEntry
     next_id: int
     objects: list[ObjectEntry] = []
@@ -124,6 +168,7 @@ class SessionItem(BaseModel):
     expires_at: int
     name: str
     awake: bool
+    restored: bool = False
 
 
 class SessionList(BaseModel):

@@ -1,13 +1,15 @@
 """The data folder: uploaded files, each seen by its owner only, and a place for every session and job.
 
 Names on disk are made here and never by a caller: `files/OWNER/file-….bin` beside `file-….json`. What nobody
-used for a while is deleted; beyond the ceiling the least recently used goes first.
+used for a while is deleted; beyond the ceiling, which holds for uploads, sessions and jobs together, the
+least recently used goes first.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import secrets
 import shutil
@@ -25,6 +27,8 @@ from unipixel.serving.faults import Full, TooLarge, Unknown
 
 ID = re.compile(r"(file|sess|job)-[0-9a-f]{24}")
 OWNER = re.compile(r"[0-9a-z]{1,16}")
+COUNT_SECONDS = 5.0
+"""For so long a count of the bytes of sessions and jobs is good enough for an upload."""
 RESERVE = 64 * 2**20
 """Bytes that stay free on the disk."""
 
@@ -68,6 +72,7 @@ class DataFolder:
     def __init__(self, root: Path) -> None:
         """ConfigError unless the folder can be written."""
         self.root = root.absolute()
+        self._counted = (float("-inf"), 0)
         try:
             for name in ("files", "sessions", "jobs", "passing"):
                 (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -92,6 +97,28 @@ class DataFolder:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def nbytes_beside(self, oldest: float = 0.0) -> int:
+        """Bytes of sessions, jobs and what passes; what is an upload as well does not count. oldest:
+        seconds for which an earlier count is good enough."""
+        if time.monotonic() - self._counted[0] > oldest:
+            uploads = {entry.inode() for entry in _files_in(self.root / "files")}
+            sizes: dict[int, int] = {}
+            for kind in ("sessions", "jobs", "passing"):
+                for entry in _files_in(self.root / kind):
+                    if entry.inode() not in uploads:
+                        with suppress(OSError):
+                            sizes[entry.inode()] = entry.stat(follow_symlinks=False).st_size
+            self._counted = (time.monotonic(), sum(sizes.values()))
+        return self._counted[1]
+
+    def over(self, most_bytes: int) -> bool:
+        """Whether all files are more than there may be."""
+        sizes = []
+        for entry in _files_in(self.root / "files"):
+            with suppress(OSError):
+                sizes.append(entry.stat(follow_symlinks=False).st_size)
+        return sum(sizes) + self.nbytes_beside() > most_bytes
 
     def hidden(self, message: str) -> str:
         """A message without the folder's paths, whose last parts say enough."""
@@ -180,7 +207,8 @@ class FileStore:
         Raises TooLarge or Full."""
         if nbytes > self._most_bytes:
             raise TooLarge(f"the file is larger than all that this server may keep, {self._most_bytes} bytes")
-        while self.nbytes + nbytes > self._most_bytes:
+        beside = self._folder.nbytes_beside(COUNT_SECONDS)
+        while self.nbytes + beside + nbytes > self._most_bytes:
             with self._lock:
                 oldest = min(
                     self._files.values(),
@@ -188,7 +216,7 @@ class FileStore:
                     default=None,
                 )
             if oldest is None:
-                break
+                raise Full("the data folder is full of sessions and jobs; close or delete some")
             self._drop(oldest)
         if shutil.disk_usage(self._folder.root).free < RESERVE + nbytes:
             raise Full("the server's disk is full; delete files or try again later")
@@ -213,6 +241,16 @@ class FileStore:
             description.unlink(missing_ok=True)
             return
         self._files[file.id], self._used[file.id] = file, path.stat().st_mtime
+
+
+def _files_in(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """All files below a folder, as far as they are still there."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_in(Path(entry.path))
+            else:
+                yield entry
 
 
 def read_json(path: Path) -> Any:

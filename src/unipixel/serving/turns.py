@@ -1,25 +1,26 @@
-"""What the worker does for a question or an object of a session, step by step: a token of every answer, or a
-frame of every object."""
+"""What the worker does for the objects of a session, step by step: a frame at a time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from unipixel.core.masks import FrameMask
+from unipixel.core.media import Clip
 from unipixel.core.objects import SessionObject
+from unipixel.core.pixel_qa import PixelAnswer
 from unipixel.core.progress import Progress
 from unipixel.core.prompts import Prompt
+from unipixel.core.request import PixelBudget
 from unipixel.core.response import Response, SegmentedObject
-from unipixel.errors import UniPixelError
-from unipixel.inference.answering import Answering, Asked, Spoken
-from unipixel.inference.session import Exchange, Question, Session
-from unipixel.serving.worker import Steps, Work
-
-if TYPE_CHECKING:
-    from unipixel.processing.processor import PreparedQuestion
+from unipixel.inference.encoded_clip import EncodedClip
+from unipixel.inference.following import Following
+from unipixel.inference.session import Exchange, Session
+from unipixel.inference.tracking import Answers
+from unipixel.predictor import Predictor
+from unipixel.serving.worker import Shared
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,40 @@ class Answered:
 
 
 class ServedSession(Session):
-    """A session whose objects are followed by the worker, frame by frame between other work: inside a call
-    they get the masks of their prompted frames alone, and `unfollowed` says which are to be followed."""
+    """A session whose masks are found by the worker, step by step between other work: a call only says what
+    is to be found (`to_find`). Its clip may be shared with other sessions on the same one."""
 
-    unfollowed: tuple[int, ...] = ()
+    def __init__(
+        self,
+        opened: Predictor,
+        clip: Clip,
+        *,
+        num_frames: int | None = None,
+        pixels: PixelBudget | None = None,
+        encoded: EncodedClip | None = None,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        """encoded: what is known of the clip already; on_close: hears that nothing of it is used any more."""
+        super().__init__(opened.model, opened.processor, clip, num_frames=num_frames, pixels=pixels)
+        if encoded is not None:
+            self._encoded = encoded.shared_with(clip)
+        self._shared, self._on_close = encoded is not None, on_close
+        self._unfound: dict[int, bool] = {}
 
     def _find(self, numbers: Sequence[int], follow: bool) -> None:
-        if follow and self.clip.num_frames > 1:
-            self.unfollowed = (*self.unfollowed, *numbers)
-        super()._find(numbers, follow and self.clip.num_frames == 1)
+        self._unfound.update(dict.fromkeys(numbers, follow))
+
+    def close(self) -> None:
+        """Free everything that was computed and is not shared."""
+        if self._encoded is not None and self._shared:
+            self._encoded = None
+        super().close()
+        on_close, self._on_close = self._on_close, lambda: None
+        on_close()
+
+    def following(self, numbers: Sequence[int]) -> Following:
+        """Objects on their way through the clip."""
+        return Following(self.model, self.encoded, self.known, numbers)
 
     def resume(
         self,
@@ -84,80 +110,20 @@ class ServedSession(Session):
         objects = [SegmentedObject(one.id, one.masks, one.name) for one in there if one.masks is not None]
         return replace(response, objects=tuple(objects))
 
-    def to_follow(self) -> tuple[int, ...]:
-        """What is to be followed, once."""
-        numbers, self.unfollowed = tuple(dict.fromkeys(self.unfollowed)), ()
-        return tuple(number for number in numbers if number in self.known)
+    def to_find(self) -> tuple[list[int], list[int]]:
+        """Objects whose masks are to be found on their prompted frames, and those of them that are to be
+        followed; once."""
+        unfound, self._unfound = self._unfound, {}
+        there = [number for number in unfound if number in self.known]
+        return there, [number for number in there if unfound[number]]
 
 
-@dataclass
-class _Row:
-    """One question of a batch on its way."""
+@dataclass(frozen=True)
+class PixelAnswered:
+    """An answer of PixelQA with what its second pass cost."""
 
-    work: Work
-    question: Question
-    session: ServedSession
-    shown: str = ""
-
-
-def answer_together(asked: Sequence[Work]) -> Steps:
-    """Answer questions as one batch. Work that cannot be asked fails alone; the others are told their words,
-    and are left with what they said, to be followed by `finish_answer`."""
-    rows = []
-    for work in asked:
-        if (row := _compose(work)) is not None:
-            rows.append(row)
-            yield None
-    rows = [row for row in rows if not row.work.over]
-    if not rows:
-        return
-    first = rows[0].session
-    answering = Answering(
-        first.model, first.processor, [Asked(row.question.request, row.session.encoded) for row in rows]
-    )
-    for _ in answering.write():
-        for place, row in enumerate(rows):
-            if not row.work.over:
-                _tell(row, first.processor.so_far(answering.questions[place], answering.token_ids(place)))
-        if all(row.work.over for row in rows):
-            return
-        yield None
-    for place, (row, spoken) in enumerate(zip(rows, answering.spoken(), strict=True)):
-        if not row.work.over:
-            _take(row, spoken, answering.questions[place])
-            yield None
-
-
-def _compose(work: Work) -> _Row | None:
-    """The question, and its clip read: what can go wrong with one question alone goes wrong here."""
-    assert work.compose is not None, "only questions are answered together"
-    try:
-        question = work.compose()
-        assert isinstance(question.session, ServedSession), "the server opens its sessions itself"
-        question.session.encoded.read_for(question.request)
-    except UniPixelError as error:
-        work.fail(error)
-        return None
-    return _Row(work, question, question.session)
-
-
-def _take(row: _Row, spoken: Spoken, prepared: PreparedQuestion) -> None:
-    session = row.session
-    try:
-        response, numbers = session.take(row.question, prepared, spoken)
-    except UniPixelError as error:
-        row.work.fail(error)
-        return
-    _tell(row, response.text)
-    read = len(session.encoded.read_for(row.question.request).prefix)
-    usage = Usage(read + prepared.inputs.token_ids.shape[1], len(spoken.token_ids))
-    row.work.answered = lambda: finish_answer(session, Answered(response, usage), numbers)
-
-
-def _tell(row: _Row, written: str) -> None:
-    if written.startswith(row.shown) and written != row.shown:
-        row.work.tell(Words(written[len(row.shown) :]))
-        row.shown = written
+    answer: PixelAnswer
+    usage: Usage
 
 
 def finish_answer(
@@ -168,24 +134,51 @@ def finish_answer(
     return replace(answered, response=session.with_objects(answered.response, numbers))
 
 
-def follow(session: Session, numbers: Sequence[int]) -> Generator[object, None, None]:
+def follow(session: ServedSession, numbers: Sequence[int]) -> Generator[object, None, None]:
     """Follow objects through the clip; nothing is done for none."""
+    if numbers:
+        yield from _through(session.following(numbers))
+
+
+def find(session: ServedSession) -> Generator[object, None, None]:
+    """Find the masks that a call on the session asks for: those of the prompted frames are told at once, then
+    the objects are followed."""
+    numbers, to_follow = session.to_find()
     if not numbers:
         return
-    steps = session.track(list(numbers))
-    starts = [min(session[number].frames) for number in numbers]
-    total = session.clip.num_frames + max(starts) - min(starts)
-    began = time.monotonic()
-    for done, (frame, masks) in enumerate(steps, 1):
-        yield Found(frame, masks, Progress("following", done, total, time.monotonic() - began))
+    following = session.following(numbers)
+    total = session.clip.num_frames
+    if total > 1 or not to_follow:
+        answers = following.track.prompted()
+        prompted = following.prompted(answers)
+        yield from _told(answers, prompted, lambda _: Progress("prompted", 0, total, 0))
+    if to_follow == numbers:
+        yield from _through(following)
+    else:
+        yield from follow(session, to_follow)
 
 
-def then_follow(session: ServedSession, known: SessionObject) -> Generator[object, None, SessionObject]:
-    """An object with masks on its prompted frames: those are told at once, then it is followed."""
-    numbers = session.to_follow()
-    if numbers and known.masks is not None:
-        for mask in known.masks:
-            if mask.index in known.frames:
-                yield Found(mask.index, {known.id: mask}, Progress("prompted", 0, session.clip.num_frames, 0))
-    yield from follow(session, numbers)
-    return session[known.id]
+def _through(following: Following) -> Generator[object, None, None]:
+    answers, began, total = iter(following.track), time.monotonic(), len(following)
+
+    def progress(done: int) -> Progress:
+        return Progress("following", done, total, time.monotonic() - began)
+
+    yield from _told(answers, following.through(answers), progress)
+
+
+def _told(
+    answers: Answers,
+    steps: Generator[tuple[int, dict[int, FrameMask]], None, None],
+    progress: Callable[[int], Progress],
+) -> Generator[object, None, None]:
+    """Masks frame by frame; before each, the worker may make it together with those of others."""
+    done = 0
+    with closing(steps):
+        while True:
+            yield Shared(answers)
+            found = next(steps, None)
+            if found is None:
+                return
+            done += 1
+            yield Found(*found, progress(done))

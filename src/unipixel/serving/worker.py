@@ -1,5 +1,5 @@
-"""The one thread that owns the model. It turns between pieces of work, a step of each, and answers questions
-that wait together as one batch."""
+"""The one thread that owns the model. It turns between pieces of work, a step of each; what several of them
+need at a time is made together: the next token of all answers, and the next frame's masks of all clips."""
 
 from __future__ import annotations
 
@@ -27,14 +27,21 @@ GATHER = 0.004
 """Seconds that a first question waits for others to come along."""
 
 
+@dataclass(frozen=True)
+class Shared:
+    """Told by the steps of a piece of work: `part` is what their next step needs, and it is cheaper to make
+    it together with that of others before that step."""
+
+    part: Any
+
+
 @dataclass(eq=False)
 class Work:
     """One request to the model, as the worker and its caller hold it.
 
     steps: makes the work; or compose: makes the question, to be answered together with others. Both run in
     the worker's thread. until: monotonic time at which it ends in any case. tell: hears what the steps give.
-    result: what came of it. answered: makes the steps
-    that remain of a question once its words are said.
+    result: what came of it.
     """
 
     owner: str
@@ -45,7 +52,6 @@ class Work:
     result: Future[Any] = field(default_factory=Future)
     arrived: float = field(default_factory=time.monotonic)
     cancelled: bool = False
-    answered: Callable[[], Steps] | None = None
 
     @property
     def over(self) -> bool:
@@ -71,11 +77,29 @@ class Work:
         return None
 
 
-class Speaker(Protocol):
-    """Answers questions together."""
+class Together(Protocol):
+    """What is made for several pieces of work at once. A piece that cannot be done fails alone."""
 
-    def __call__(self, asked: Sequence[Work]) -> Steps:
-        """One step at a time; finishes or fails each, or leaves it for `answered`."""
+    @property
+    def asked(self) -> Sequence[Work]:
+        """Those whose questions are being answered."""
+        ...
+
+    def take(self, works: Sequence[Work]) -> None:
+        """Answer more questions, together with those under way."""
+        ...
+
+    def speak(self) -> Sequence[tuple[Work, Steps]]:
+        """One step of all answers, without those that are over. Those whose words are said leave, with the
+        steps that remain of them."""
+        ...
+
+    def share(self, parts: Sequence[Any]) -> None:
+        """Make what several pieces of work need next (see `Shared`)."""
+        ...
+
+    def drop(self) -> None:
+        """Forget all answers."""
         ...
 
 
@@ -118,24 +142,22 @@ class FairQueue:
 
 class Worker:
     """See the module. `waiting`, `batch` and `active` are its limits (`options.Limits`); `on_batch` hears how
-    many questions each batch holds."""
+    many questions are taken up at a time."""
 
     def __init__(
         self,
-        speak: Speaker,
+        together: Together,
         *,
         waiting: int,
         batch: int,
         active: int,
         on_batch: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._speak, self._on_batch = speak, on_batch
+        self._together, self._on_batch = together, on_batch
         self._most_waiting, self._most_batch, self._most_active = waiting, batch, active
         self._questions, self._others = FairQueue(), FairQueue()
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._active: list[tuple[Work, Steps]] = []
-        self._asked: list[Work] = []
-        self._speech: Steps | None = None
         self._wake = threading.Condition()
         self._closing = False
         self._mean_seconds = 1.0
@@ -158,7 +180,7 @@ class Worker:
     @property
     def num_active(self) -> int:
         """Requests that are being worked on."""
-        return len(self._active) + len(self._asked)
+        return len(self._active) + len(self._together.asked)
 
     def submit(self, work: Work) -> None:
         """Put work in line. Raises Busy or Closing."""
@@ -198,7 +220,7 @@ class Worker:
                     queue.remove(work)
                     work.fail(Closing("the server is shutting down; try again later", retry_after=5))
             last = time.monotonic() + seconds
-            for work in (*self._asked, *(one for one, _ in self._active)):
+            for work in (*self._together.asked, *(one for one, _ in self._active)):
                 work.until = min(work.until, last)
             self._wake.notify()
         if self._thread.is_alive():
@@ -209,34 +231,30 @@ class Worker:
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not (self._calls or self._active or self._speech or self.num_waiting):
+                while not (self._calls or self._active or self._together.asked or self.num_waiting):
                     if self._closing:
                         return
                     self._wake.wait()
-                if self._questions and not (self._active or self._speech or self._calls):
+                if self._questions and not (self._active or self._together.asked or self._calls):
                     self._wake.wait(GATHER)
                 calls = list(self._calls)
                 self._calls.clear()
-                self._admit()
+                questions = self._admit()
             for function, future in calls:
                 _settle(function, future)
-            self._step_speech()
-            for entry in list(self._active):
-                self._step(entry)
+            self._speak(questions)
+            self._step_all()
 
-    def _admit(self) -> None:
-        """Take up what waits, as far as there is room."""
+    def _admit(self) -> list[Work]:
+        """Take up what waits, as far as there is room; the questions that are to be answered from now on."""
         while len(self._active) < self._most_active:
             work = self._others.take(self._greedy())
             if work is None:
                 break
             self._take_up(work)
-        if self._questions and self._speech is None:
-            taken = [self._questions.take() for _ in range(min(len(self._questions), self._most_batch))]
-            self._asked = [work for work in taken if work is not None and not _ended(work)]
-            if self._asked:
-                self._on_batch(len(self._asked))
-                self._speech = self._speak(self._asked)
+        room = self._most_batch - len(self._together.asked)
+        taken = [self._questions.take() for _ in range(min(len(self._questions), room))]
+        return [work for work in taken if work is not None and not _ended(work)]
 
     def _greedy(self) -> set[str]:
         """Owners of half of all that is being worked on: what more they want waits for others to come."""
@@ -248,42 +266,55 @@ class Worker:
             assert work.steps is not None, "work has steps, or a question"
             self._active.append((work, work.steps(work)))
 
-    def _step_speech(self) -> None:
-        if self._speech is None:
+    def _speak(self, questions: Sequence[Work]) -> None:
+        if questions:
+            self._on_batch(len(questions))
+            self._together.take(questions)
+        asked = self._together.asked
+        if not asked:
             return
-        for work in self._asked:
+        for work in asked:
             _ended(work)
         try:
-            next(self._speech)
-            return
-        except StopIteration:
-            pass
+            self._active += self._together.speak()
         except Exception as error:  # whatever goes wrong, the other requests go on
-            _fail_all(self._asked, error)
-        for work in self._asked:
-            if not work.over and work.answered is not None:
-                self._active.append((work, work.answered()))
-        self._asked, self._speech = [], None
+            _fail_all(asked, error)
+            self._together.drop()
 
-    def _step(self, entry: tuple[Work, Steps]) -> None:
+    def _step_all(self) -> None:
+        """A step of everything; what several need is made together first."""
+        shared = [
+            (entry, told) for entry in list(self._active) if isinstance(told := self._step(entry), Shared)
+        ]
+        if len(shared) > 1:
+            try:
+                self._together.share([told.part for _, told in shared])
+            except Exception as error:  # each makes its own, and whose fault it was shows then
+                log.warning("what was to be made together is made one by one (%s)", type(error).__name__)
+        for entry, _ in shared:
+            self._step(entry)
+
+    def _step(self, entry: tuple[Work, Steps]) -> object:
+        """A step of one piece of work; what it tells."""
         work, steps = entry
         try:
             if _ended(work):
                 with suppress(ValueError):
                     getattr(steps, "close", lambda: None)()
                 self._active.remove(entry)
-                return
+                return None
             told = next(steps)
         except StopIteration as end:
             work.finish(end.value)
         except Exception as error:  # as above
             _fail_all([work], error)
         else:
-            if told is not None:
+            if told is not None and not isinstance(told, Shared):
                 work.tell(told)
-            return
+            return told
         self._active.remove(entry)
         self._mean_seconds += 0.1 * (time.monotonic() - work.arrived - self._mean_seconds)
+        return None
 
     def _retry_after(self, waiting: int) -> int:
         return min(60, max(1, math.ceil(waiting * self._mean_seconds / (self._most_batch + 1))))
