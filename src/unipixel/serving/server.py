@@ -15,10 +15,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from unipixel.errors import UniPixelError
 from unipixel.predictor import Predictor
-from unipixel.serving import files_api, jobs_api, openai_form, sessions_api, views_api
+from unipixel.serving import files_api, history_api, jobs_api, openai_form, sessions_api, views_api
 from unipixel.serving.faults import Full
-from unipixel.serving.gatekeeper import Gatekeeper
+from unipixel.serving.gatekeeper import OPEN, Gatekeeper
 from unipixel.serving.options import ServeOptions
+from unipixel.serving.page_api import Page
 from unipixel.serving.replies import error_reply
 from unipixel.serving.service import Called, Service
 
@@ -40,11 +41,13 @@ def create_app(options: ServeOptions, opened: Predictor | None = None) -> FastAP
         redoc_url=None,
     )
     app.state.service = service
-    for part in (openai_form, files_api, sessions_api, views_api, jobs_api):
+    for part in (openai_form, files_api, sessions_api, history_api, views_api, jobs_api):
         app.include_router(part.router)
+    page = Page()
+    app.include_router(page.router())
     _add_watching(app)
     _add_errors(app)
-    app.add_middleware(Gatekeeper, service=service)
+    app.add_middleware(Gatekeeper, service=service, open_paths=OPEN | page.paths)
     if options.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -84,7 +87,7 @@ def _add_watching(app: FastAPI) -> None:
         service.metrics.waiting.set(service.worker.num_waiting)
         service.metrics.active.set(service.worker.num_active)
         service.metrics.sessions.set(len(service.sessions))
-        service.metrics.session_bytes.set(service.sessions.nbytes)
+        service.metrics.clip_bytes.set(service.clips.nbytes)
         service.metrics.file_bytes.set(service.files.nbytes)
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
