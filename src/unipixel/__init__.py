@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from unipixel.core.masks import RLE, FrameMask, MaskTrack
     from unipixel.core.media import Clip
     from unipixel.core.objects import SessionObject
+    from unipixel.core.pixel_qa import PixelAnswer, PixelQaWording
     from unipixel.core.progress import OnProgress, Progress
     from unipixel.core.prompts import Box, Point, RegionMask, Scribble
     from unipixel.core.request import Decoding, PixelBudget, RememberedObject, Request
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from unipixel.inference.live import LiveTracker
-    from unipixel.inference.pixel_qa import PixelAnswer, PixelQaWording
     from unipixel.inference.session import (
         AnswerInterrupted,
         AnswerStream,
@@ -69,8 +69,8 @@ _HOMES = {
     "AnswerStream": "inference.session",
     "ask_together": "inference.session",
     "LiveTracker": "inference.live",
-    "PixelAnswer": "inference.pixel_qa",
-    "PixelQaWording": "inference.pixel_qa",
+    "PixelAnswer": "core.pixel_qa",
+    "PixelQaWording": "core.pixel_qa",
     "Client": "serving.client",
     "AnswerInterrupted": "inference.session",
     "Exchange": "inference.session",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from unipixel.cli import data
+from unipixel.cli.annotate import annotate
 from unipixel.cli.ask import PromptOrder, ask
 from unipixel.cli.chat import chat
 from unipixel.cli.convert import convert
@@ -25,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=PromptOrder)(ask)
+app.command()(annotate)
 app.command()(chat)
 app.command()(convert)
 app.command()(doctor)

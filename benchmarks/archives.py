@@ -1,0 +1,330 @@
+"""What annotating an archive gives and costs: killed and continued, spread, and on a long recording.
+
+    python benchmarks/archives.py kills [--items 2000] [--kills 3] [--workers N]
+    python benchmarks/archives.py recording [--minutes 20] [--fps 4] [--things 5] [--plain]
+    python benchmarks/archives.py spread [--items 400] [--workers 2] [--ray local]
+
+All use made-up pictures, clips and recordings, and the real command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from length import resident_bytes
+
+import unipixel
+from unipixel.archive import (
+    Annotated,
+    ArchiveProgress,
+    Cut,
+    Item,
+    Manner,
+    ModelName,
+    Settings,
+    Words,
+    annotate,
+    find_items,
+    read_annotations,
+)
+from unipixel.archive.inputs import Asked
+from unipixel.archive.on_ray import OnRay
+from unipixel.archive.processes import Processes
+from unipixel.archive.run import Spread
+from unipixel.core.masks import RLE
+from unipixel.core.writing import write_picture, write_video
+from unipixel.data.synthetic.recordings import RecordingPaths, RecordingPlan, write_recording
+from unipixel.data.synthetic.scene import evaluation_seed, make_scene
+from unipixel.data.synthetic.world import WorldConfig
+
+CLIPS = 8
+"""Of so many items one is a clip, the others are stills."""
+HEADER = """\
+| way | late visits found | mean IoU where there | identity switches | masks where absent | s | MB |
+|---|---|---|---|---|---|---|"""
+SAME = 0.5
+"""IoU from which a mask shows the thing."""
+
+
+# Killed and continued
+
+
+def make_items(folder: Path, count: int, num_frames: int) -> None:
+    """Stills, and every CLIPS-th item a short clip."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        is_clip = number % CLIPS == 0
+        scene = make_scene(evaluation_seed(number), WorldConfig(num_frames=num_frames if is_clip else 1))
+        if is_clip:
+            write_video(folder / f"{number:05d}.mp4", scene.frames, 8)
+        else:
+            write_picture(folder / f"{number:05d}.png", scene.frames[0])
+
+
+def command(media: Path, out: Path, options: Sequence[str]) -> list[str]:
+    ask = ["--ask", "Please segment the red circle."]
+    return [sys.executable, "-m", "unipixel.cli.main", "annotate", str(media), "-o", str(out), *ask, *options]
+
+
+def run(
+    arguments: Sequence[str], out: Path, kill_at: int | None = None, delay: float = 0
+) -> tuple[bool, float]:
+    """Run a command, or kill it (-9) with all its children `delay` seconds after so many lines are finished;
+    whether it came to its end, and seconds."""
+    start = time.monotonic()
+    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, start_new_session=True)
+    while process.poll() is None:
+        if kill_at is not None and lines_written(out) >= kill_at:
+            time.sleep(delay)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return False, time.monotonic() - start
+        time.sleep(0.05)
+    if process.returncode:
+        raise SystemExit(f"the command ended with {process.returncode}")
+    return True, time.monotonic() - start
+
+
+def lines_written(out: Path) -> int:
+    """Finished lines so far."""
+    files = [*out.glob("parts/*.jsonl"), *out.glob("annotations.jsonl")]
+    return sum(file.read_bytes().count(b"\n") for file in files)
+
+
+def kills(given: argparse.Namespace) -> None:
+    """An undisturbed run, and one that is killed at random moments and continued."""
+    draw = random.Random(given.seed)
+    options = ["--threads", "1", "--window", "16", "--overlap", "4"]
+    options += ["--workers", str(given.workers)] if given.workers else []
+    with tempfile.TemporaryDirectory() as folder:
+        media, calm, disturbed = (Path(folder) / name for name in ("media", "calm", "disturbed"))
+        make_items(media, given.items, given.frames)
+        _, seconds = run(command(media, calm, options), calm)
+        print("| run | ended after, s | lines finished |\n|---|---|---|")
+        print(f"| undisturbed | {seconds:.1f} | {lines_written(calm)} |")
+        moments = sorted(draw.sample(range(1, given.items), given.kills))
+        for number, moment in enumerate(moments, 1):
+            ended, took = run(command(media, disturbed, options), disturbed, moment, draw.uniform(0, 1))
+            what = "came to its end before it could be killed" if ended else f"killed ({number})"
+            print(f"| {what} | {took:.1f} | {lines_written(disturbed)} |")
+        _, took = run(command(media, disturbed, options), disturbed)
+        print(f"| continued to the end | {took:.1f} | {lines_written(disturbed)} |")
+        names = Counter(item.item for item in read_annotations(disturbed))
+        once = len(names) == given.items and set(names.values()) == {1}
+        same = (calm / "annotations.jsonl").read_bytes() == (disturbed / "annotations.jsonl").read_bytes()
+        print(f"\n{given.items} items, every one exactly once: {_yes(once)}; equal: {_yes(same)}")
+
+
+def _yes(found: bool) -> str:
+    return "yes" if found else "no"
+
+
+# Spread
+
+
+def spread(given: argparse.Namespace) -> None:
+    """The same items in processes of this machine and on Ray. Start-up does not count: the clock runs from
+    the first finished item to the last."""
+    model = ModelName("unipixel-tiny", "cpu", "float32", threads=1)
+    ways: dict[str, Spread] = {"processes": Processes(("cpu",) * given.workers)}
+    if given.ray:
+        ways["Ray"] = OnRay(None if given.ray == "local" else given.ray, given.workers)
+    with tempfile.TemporaryDirectory() as folder:
+        media = Path(folder) / "media"
+        make_items(media, given.items, given.frames)
+        items = find_items([media], Asked(("Please segment the red circle.",)))
+        settings = Settings(cut=Cut(16, 4))
+        print("| way | items/s | whole, s |\n|---|---|---|")
+        for name, way in ways.items():
+            marks: list[float] = []
+            manner = Manner(on_progress=lambda _now, marks=marks: marks.append(time.monotonic()))  # type: ignore[misc]
+            report = annotate(model, items, Path(folder) / name, settings, spread=way, manner=manner)
+            rate = (len(marks) - 1) / (marks[-1] - marks[0])
+            print(f"| {name}, {given.workers} workers | {rate:.2f} | {report.seconds:.1f} |")
+        found = [(Path(folder) / name / "annotations.jsonl").read_bytes() for name in ways]
+        print(f"\nequal: {_yes(len(set(found)) == 1)}")
+
+
+# A long recording
+
+Track = Mapping[int, RLE]
+Numbered = Mapping[int, tuple[int, RLE]]
+"""By frame: which object, and its mask."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a recording shows: its things' names, where each is, and the stretches in which it is seen."""
+
+    names: tuple[str, ...]
+    masks: tuple[Track, ...]
+    visits: tuple[tuple[tuple[int, int], ...], ...]
+
+    @classmethod
+    def read(cls, paths: RecordingPaths) -> Truth:
+        lines = [json.loads(line) for line in paths.objects.read_text().splitlines()]
+        names = tuple(thing["name"] for thing in lines[0]["things"])
+        masks: list[dict[int, RLE]] = [{} for _ in names]
+        for line in lines[1:-1]:
+            for one in line["objects"]:
+                masks[one["thing"]][line["frame"]] = RLE.from_coco(one["mask"])
+        visits = tuple(tuple((first, last) for first, last in own) for own in lines[-1]["presence"])
+        return cls(names, tuple(masks), visits)
+
+
+@dataclass
+class Score:
+    """Counts over things: visits that begin late and are found; identity switches; masks where there is
+    nothing."""
+
+    late: int = 0
+    found: int = 0
+    switches: int = 0
+    false: int = 0
+    empty: int = 0
+    ious: list[float] = field(default_factory=list)
+
+    def add(self, truth: Track, visits: Sequence[tuple[int, int]], seen: Numbered, late_from: int) -> None:
+        good = {
+            frame: number
+            for frame, (number, mask) in sorted(seen.items())
+            if frame in truth and truth[frame].iou(mask) >= SAME
+        }
+        self.ious += [truth[frame].iou(seen[frame][1]) if frame in seen else 0.0 for frame in truth]
+        for first, last in _joined(visits):
+            frames = [frame for frame in range(first, last + 1) if frame in truth]
+            if first >= late_from:
+                self.late += 1
+                self.found += 2 * sum(frame in good for frame in frames) >= len(frames)
+        numbers = list(good.values())
+        self.switches += sum(before != after for before, after in pairwise(numbers))
+        self.false += sum(frame not in truth for frame in seen)
+
+    def row(self, name: str, seconds: float, memory: float) -> str:
+        mean = sum(self.ious) / max(1, len(self.ious))
+        recall = self.found / max(1, self.late)
+        return (
+            f"| {name} | {self.found} of {self.late} ({recall:.2f}) | {mean:.3f} | {self.switches} | "
+            f"{self.false} | {seconds:.0f} | {memory:.0f} |"
+        )
+
+
+def _joined(visits: Sequence[tuple[int, int]], gap: int = 8) -> list[tuple[int, int]]:
+    """Stretches that are only interrupted because something passed in front are one visit."""
+    found: list[tuple[int, int]] = []
+    for first, last in visits:
+        if found and first - found[-1][1] <= gap:
+            found[-1] = (found[-1][0], last)
+        else:
+            found.append((first, last))
+    return found
+
+
+def numbered(item: Annotated, query: int) -> Numbered:
+    """What one question found; the surest where it found several on one frame."""
+    found: dict[int, tuple[float, int, RLE]] = {}
+    for one in item.objects:
+        for mask in one.masks if one.query == query else ():
+            if mask.frame not in found or found[mask.frame][0] < mask.score:
+                found[mask.frame] = mask.score, one.id, mask.rle
+    return {frame: (number, rle) for frame, (_, number, rle) in found.items()}
+
+
+def long_recording(given: argparse.Namespace) -> None:
+    """Windows, and a plain question about the whole, on one recording."""
+    torch.set_num_threads(given.threads)
+    predictor = unipixel.load(given.model, device=given.device)
+    plan = RecordingPlan(minutes=given.minutes, fps=given.fps, num_things=given.things)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_recording(Path(folder), "recording", given.seed, plan)
+        truth = Truth.read(paths)
+        words = tuple(Words(f"Please segment the {name} in this video.") for name in truth.names)
+        item = Item("recording", (paths.video,), words)
+        settings = Settings(cut=Cut(given.window, given.overlap), starter=given.start)
+        levels: list[float] = []
+
+        def hear(_now: ArchiveProgress) -> None:
+            levels.append(resident_bytes() / 1e6)
+
+        start = time.monotonic()
+        annotate(predictor, [item], Path(folder) / "out", settings, manner=Manner(on_progress=hear))
+        seconds = time.monotonic() - start
+        (found,) = read_annotations(Path(folder) / "out")
+        print(f"{plan.num_frames} frames, {', '.join(truth.names)}; late: from frame {given.window}\n")
+        print(HEADER)
+        score = Score()
+        for number, masks in enumerate(truth.masks):
+            score.add(masks, truth.visits[number], numbered(found, number), given.window)
+        print(score.row("windows", seconds, max(levels)))
+        if given.plain:
+            print(_plain(predictor, paths.video, truth, words, given.window))
+        third = max(1, len(levels) // 3)
+        early, late = levels[third - 1], levels[-1]
+        print(f"\nresident memory after a third of the windows {early:.0f} MB, at the end {late:.0f} MB")
+
+
+def _plain(
+    predictor: unipixel.Predictor, video: Path, truth: Truth, words: Sequence[Words], late_from: int
+) -> str:
+    """A question about the whole recording for each thing."""
+    score, start = Score(), time.monotonic()
+    for number, one in enumerate(words):
+        response = predictor.ask(video, one.text)
+        seen = {
+            frame.index: (segmented.id, frame.rle)
+            for segmented in response.objects[:1]
+            for frame in segmented.masks
+            if frame.present and frame.rle.area
+        }
+        score.add(truth.masks[number], truth.visits[number], seen, late_from)
+    return score.row("plain ask", time.monotonic() - start, resident_bytes() / 1e6)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="What annotating an archive gives and costs.")
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    killed = kinds.add_parser("kills")
+    killed.add_argument("--kills", type=int, default=3)
+    killed.add_argument("--seed", type=int, default=0)
+    apart = kinds.add_parser("spread")
+    apart.add_argument("--ray", help="local, auto, or an address")
+    for one, items, workers in ((killed, 2000, 0), (apart, 400, 2)):
+        one.add_argument("--items", type=int, default=items)
+        one.add_argument("--frames", type=int, default=6, help="of each clip")
+        one.add_argument("--workers", type=int, default=workers)
+    whole = kinds.add_parser("recording")
+    whole.add_argument("--minutes", type=float, default=20)
+    whole.add_argument("--fps", type=float, default=4)
+    whole.add_argument("--things", type=int, default=5)
+    whole.add_argument("--seed", type=int, default=0)
+    whole.add_argument("--window", type=int, default=64)
+    whole.add_argument("--overlap", type=int, default=16)
+    whole.add_argument("--start", default="clearest")
+    whole.add_argument("--model", default="unipixel-tiny")
+    whole.add_argument("--device", default="cpu")
+    whole.add_argument("--threads", type=int, default=1)
+    whole.add_argument("--plain", action="store_true", help="also ask about the whole at once")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    {"kills": kills, "spread": spread, "recording": long_recording}[given.kind](given)
+
+
+if __name__ == "__main__":
+    main()

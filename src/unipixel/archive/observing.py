@@ -1,0 +1,39 @@
+"""Following objects, with all that the mask decoder tells of a mask."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from unipixel.archive.quality import DIGITS, Observed
+from unipixel.core.masks import FrameMask
+from unipixel.inference.tracking import Track
+from unipixel.model.sam2 import FrameMasks
+
+CUT = 1.0
+"""A mask is stable if it is the same cut at this logit and at its negative (SAM's stability score)."""
+
+
+class Observing(Track):
+    """A Track whose masks are `Observed`."""
+
+    def read(self, masks: FrameMasks, index: int) -> list[FrameMask]:
+        stabilities = _stability(masks.logits.float()).tolist()
+        scores = masks.object_score.float().flatten().tolist()
+        return [
+            Observed(
+                one.index, one.rle, one.score, one.present, round(score, DIGITS), round(stability, DIGITS)
+            )
+            for one, score, stability in zip(super().read(masks, index), scores, stabilities, strict=True)
+        ]
+
+
+def _stability(logits: Tensor) -> Tensor:
+    """[O, h, w] to [O]: IoU of the masks cut high and low; 0 where the low one is empty."""
+    high, low = (logits > CUT).flatten(1).sum(1), (logits > -CUT).flatten(1).sum(1)
+    return high / low.clamp(min=1)
+
+
+def observed(mask: FrameMask) -> Observed:
+    """A mask of an `Observing` as what it is."""
+    assert isinstance(mask, Observed), f"a mask of frame {mask.index} was not observed"
+    return mask
