@@ -74,10 +74,13 @@ Rate: TypeAlias = Callable[[Sequence[Signs]], Sequence[float]]
 
 @dataclass(frozen=True)
 class Logistic:
-    """1 / (1 + exp(-(constant + sum of weight times sign)))."""
+    """1 / (1 + exp(-(constant + sum of weight times sign))); a weight for each of NAMES."""
 
     constant: float
     weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        assert len(self.weights) == len(NAMES), f"{len(self.weights)} weights for {len(NAMES)} signs"
 
     def __call__(self, masks: Sequence[Signs]) -> list[float]:
         return [self.one(signs) for signs in masks]
@@ -87,7 +90,22 @@ class Logistic:
         return _sigmoid(self.constant + math.fsum(map(operator.mul, self.weights, astuple(signs))))
 
 
-RATE: Rate = Logistic(0.0, (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+RATE: Rate = Logistic(
+    -0.278,
+    (
+        1.972,  # score
+        0.0,  # presence
+        0.424,  # stability
+        0.0,  # jump
+        -0.999,  # shift
+        0.753,  # looked
+        -2.153,  # differs
+        -1.188,  # differs_all
+        0.0,  # small
+    ),
+)
+"""Fitted on 416 masks of 12 made-up clips: benchmarks/quality.py fit. A weight of 0: see `fit_directed`
+there."""
 
 
 def observe(masks: Sequence[Observed], looks: Mapping[int, RLE | None]) -> list[Signs]:

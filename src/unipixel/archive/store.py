@@ -82,8 +82,10 @@ class Store:
         Raises:
             OutputError: the folder cannot be written, or another process writes this part now.
         """
-        with _held(self.folder / PARTS / f"{name}.jsonl") as stream:
-            file = Path(stream.name)
+        file = self.folder / PARTS / f"{name}.jsonl"
+        with ExitStack() as held:
+            with self._alone():  # else it might be put together with the others just now
+                stream = held.enter_context(_held(file))
             stream.truncate(max((place.offset + place.nbytes for place in places(file)), default=0))
             yield Part(stream)
 
@@ -94,12 +96,12 @@ class Store:
         if not self.parts():  # also where nothing may be written
             known = self.known()
             return all(item.id in known for item in items)
-        with self._alone(), ExitStack() as held:
+        with self._alone():
             known = self.known()
             if any(item.id not in known for item in items):
                 return False
             parts = self.parts()
-            if not all(_let_go(part, held) for part in parts):
+            if not all(map(_is_let_go, parts)):
                 return False
             known = self.known()  # now that nobody writes any more
             wanted = [known.pop(item.id) for item in items]
@@ -196,11 +198,12 @@ def _take(file: Path, held: ExitStack) -> bool:
         return False
 
 
-def _let_go(part: Path, held: ExitStack) -> bool:
-    """Lock a part; False if its writer does not end soon."""
+def _is_let_go(part: Path) -> bool:
+    """Whether nobody writes a part any more, or soon."""
     for _ in range(_LOOKS):
-        if _take(part, held):
-            return True
+        with ExitStack() as mine:
+            if _take(part, mine):
+                return True
         time.sleep(_PATIENCE)
     return False
 

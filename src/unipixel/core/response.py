@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from unipixel.core.masks import MaskTrack
 
@@ -58,3 +58,31 @@ class Response:
         raise KeyError(
             f"no object [{object_id}] in this answer; it has {[known.id for known in self.objects]}"
         )
+
+    def to_supervision(self) -> dict[int, Any]:
+        """`supervision.Detections` for each frame of the clip, by its number from 0; of an answer without
+        objects, none.
+
+        What is seen there: `xyxy` (pixels, corners inside the object, as `sv.mask_to_xyxy` gives them),
+        `mask` [N, H, W], `confidence` (the decoder's estimate of its IoU), `tracker_id` and `class_id` (the
+        object's number), `data["class_name"]` (its label). Raises `ConfigError` without the library.
+        """
+        from unipixel.core.exits import to_supervision
+
+        return to_supervision(self._labelled)
+
+    def to_fiftyone(self) -> dict[int, Any]:
+        """`fiftyone.Detections` for each frame of the clip, by its number from 0 (FiftyOne counts a video's
+        frames from 1: `sample.frames[frame + 1]["objects"] = detections`).
+
+        What is seen there: `label`, `bounding_box` (x, y, width, height, relative to the picture), `mask` (of
+        the box alone), `confidence` and `index` (the object's number). Raises `ConfigError` without the
+        library.
+        """
+        from unipixel.core.exits import to_fiftyone
+
+        return to_fiftyone(self._labelled)
+
+    @property
+    def _labelled(self) -> list[tuple[int, str, MaskTrack]]:
+        return [(one.id, one.label, one.masks) for one in self.objects]
