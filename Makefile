@@ -1,6 +1,7 @@
 # make demo   see a trained model segment a named object in a video file and in a picture
 # make test   everything that must hold: style, types, tests
 # make tiny   train the bundled model again
+# make docs   build the documentation as a site, in build/site
 # Each creates what it needs, in .venv, from Python 3.11 alone; a second call is quick.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -11,7 +12,7 @@ READY := $(VENV)/.unipixel.stamp
 # Two test processes on two cores: waiting threads must not spin.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test lint types format tiny setup clean
+.PHONY: demo test lint types format tiny docs setup clean
 
 demo: $(READY)
 	$(RUN) examples/demo.py
@@ -35,6 +36,9 @@ tiny: export MALLOC_MMAP_THRESHOLD_ := 8589934592
 tiny: export MALLOC_TRIM_THRESHOLD_ := 8589934592
 tiny: $(READY)
 	$(RUN) -m unipixel.training.tiny -o build/unipixel-tiny
+
+docs: $(READY)
+	$(RUN) -m mkdocs build --strict --quiet
 
 setup: $(READY)
 
