@@ -126,6 +126,13 @@ def test_a_journal_is_written_by_one_process_and_tells_of_damage(tmp_path: Path)
         pass
 
 
+def test_a_listener_who_is_gone_is_no_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), Store(tmp_path).appending("one"):
+        raise BrokenPipeError
+    with pytest.raises(OutputError, match="room on the disk"), Store(tmp_path).appending("one"):
+        raise OSError(28, "No space left on device")
+
+
 def test_a_folder_that_may_not_be_written_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"), Store(tmp_path / "file").appending("one"):

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -190,7 +190,8 @@ def _serve(job: Job, part_name: str, pipe: Connection) -> None:
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # nobody wants more
     except UniPixelError as error:
-        pipe.send(Broken(str(error)))
+        with suppress(BrokenPipeError, ConnectionResetError):
+            pipe.send(Broken(str(error)))
 
 
 def gpus(which: str) -> tuple[str, ...]:

@@ -170,6 +170,8 @@ def _held(file: Path) -> Iterator[BinaryIO]:
                 stream = _open_locked(file, held)
             _names_to_disk(file.parent)
             yield stream
+    except (BrokenPipeError, ConnectionResetError):  # of whoever listens; not of a disk
+        raise
     except OSError as error:
         raise OutputError(
             f"{file} cannot be written ({reason(error)}); is there room on the disk, and may it be written?"

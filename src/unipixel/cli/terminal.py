@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ import typer
 from unipixel.errors import UniPixelError
 
 if TYPE_CHECKING:
-    from unipixel.core.progress import Progress
     from unipixel.predictor import Predictor
 
 START_OF_LINE = "\r\x1b[K"
 """Goes back to the beginning of a terminal's line and wipes it."""
+TALKATIVE = ("torchao", "torch.utils._pytree")
+"""Libraries that warn of their own affairs whenever torchao is installed, since transformers imports it."""
 USER_ERROR = 2
 INTERRUPTED = 130
 
@@ -31,6 +33,8 @@ def note(message: str) -> None:
 def manners() -> Iterator[None]:
     """Inside, errors that a user can mend end the command with one line and exit code 2, an interruption with
     130; warnings are one line each."""
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
@@ -60,8 +64,8 @@ class ProgressLine:
     def __exit__(self, *_: object) -> None:
         self.clear()
 
-    def show(self, progress: Progress) -> None:
-        """Write it anew."""
+    def show(self, progress: object) -> None:
+        """Write it anew, as its text."""
         if self._watched:
             self.drawn = True
             typer.echo(f"{START_OF_LINE}{progress}", nl=False, err=True)
