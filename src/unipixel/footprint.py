@@ -36,16 +36,18 @@ def check_memory(
     device: torch.device,
     source: str,
     merging: int = 0,
+    saved: int = 0,
 ) -> None:
     """WeightsError if the weights alone cannot fit.
 
     They are put together in main memory, where `merging` bytes more are needed on the way, and then moved to
-    `device`: for cuda both are checked. What the model takes beside its weights while it answers is not.
+    `device`, in a form that takes `saved` bytes less: for cuda both are checked. What the model takes beside
+    its weights while it answers is not.
     """
     weights = estimate_bytes(shapes, dtype)
     _check(CPU, weights + merging, dtype, source)
     if device.type == "cuda":
-        _check(device, weights, dtype, source)
+        _check(device, weights - saved, dtype, source)
 
 
 def _check(place: torch.device, needed: int, dtype: torch.dtype, source: str) -> None:

@@ -21,11 +21,15 @@ from unipixel.footprint import check_memory, estimate_bytes
 from unipixel.hub import find_checkpoint, is_adapter
 from unipixel.model import checkpoint as layouts
 from unipixel.model.checkpoint import Layout, read_config, shapes_of, write_checkpoint
+from unipixel.model.compiling import compile_parts
 from unipixel.model.config import ModelConfig
+from unipixel.model.families import get_family, plain_family
 from unipixel.model.own_parts import check_consent
+from unipixel.model.quantise import check_form, is_quantised, quantise_language, saved_bytes
 from unipixel.model.sam2 import Sam2Config
 from unipixel.model.unipixel import UniPixel
 from unipixel.model.weights import (
+    adapter_name,
     grow_vocabulary,
     load_state,
     merge_adapter,
@@ -50,7 +54,7 @@ POSITION_MATRICES = (
 """Random matrices that published adapter checkpoints leave out (architecture.md section 4)."""
 POSITION_SEED = 0
 OWN_PARTS = ("seg_head.", "ref_encoder.", "ref_proj", "tem_", "msk_proj.")
-"""What a fresh model does not find in Qwen2.5-VL and SAM 2.1 (published prefixes)."""
+"""What a fresh model does not find in its base and SAM 2.1 (published prefixes)."""
 
 
 def load(
@@ -63,34 +67,46 @@ def load(
     sam2_preset: str | None = None,
     seed: int | None = None,
     trust_code: bool = False,
+    language: str = "full",
+    compiled: bool = False,
 ) -> Predictor:
     """Open a model.
 
     name_or_path: a bundled name, a folder, or a hub id. A folder may hold a checkpoint in our layout or the
     published one (one file or shards), an adapter (its base is found through its config or given as `base`),
-    or a plain Qwen2.5-VL, which together with Meta's SAM 2.1 file (`sam2`, of size `sam2_preset`) makes a
-    fresh, untrained model; its own parts are drawn by `seed`. None of these four is taken where the
-    checkpoint has no use for it; where it has, `sam2_preset` is "b+" and `seed` 0 unless given.
-    device: "auto" (cuda, mps or cpu) or a torch device; dtype: "auto" (bfloat16 on cuda, else float32) or a
-    torch dtype's name. trust_code: run the code of parts of a user's own that the checkpoint names.
+    or a plain Qwen2.5-VL or Qwen3-VL, which together with Meta's SAM 2.1 file (`sam2`, of size
+    `sam2_preset`) makes a fresh, untrained model; its own parts are drawn by `seed`. None of these four is
+    taken where the checkpoint has no use for it; where it has, `sam2_preset` is "b+" and `seed` 0 unless
+    given. device: "auto" (cuda, mps or cpu) or a torch device; dtype: "auto" (bfloat16 on cuda, else
+    float32) or a torch dtype's name. trust_code: run the code of parts of a user's own that the checkpoint
+    names. language: "full", or "int8" for a language model with 8-bit weights and all else as it is (needs
+    torchao; cpu and cuda); such a model only answers. compiled: compile what has fixed shapes, once, now;
+    where that fails, a warning says so and nothing is compiled.
 
     Raises WeightsError when something is missing, unexpected or does not fit, into memory too, and
     ConfigError for an option without use; nothing is ignored.
     """
     place = choose_device(device)
-    target = _Target(place, choose_dtype(dtype, place), trust_code)
+    check_form(language, place)
+    target = _Target(place, choose_dtype(dtype, place), trust_code, int8=language == "int8")
     folder = find_checkpoint(name_or_path)
     given = _Given(base, Path(sam2) if sam2 is not None else None, sam2_preset, seed)
     if is_adapter(folder):
         given.check_used("an adapter", "base", "sam2")
         opened = _open_adapter(folder, given, target)
-    elif read_json(folder / layouts.CONFIG).get("model_type") in layouts.BASE_TYPES:
-        given.check_used("a plain Qwen2.5-VL", "sam2", "sam2_preset", "seed")
-        opened = _start_fresh(folder, given, target)
+    elif family := plain_family(read_json(folder / layouts.CONFIG)):
+        title = get_family(family).title
+        given.check_used(f"a plain {title}", "sam2", "sam2_preset", "seed")
+        opened = _start_fresh(folder, title, given, target)
     else:
         given.check_used("a whole checkpoint")
         opened = _open_whole(folder, target)
-    opened.model.eval().requires_grad_(False).to(place)
+    opened.model.eval().requires_grad_(False)
+    if target.int8:
+        quantise_language(opened.model, place)
+    opened.model.to(place)
+    if compiled:
+        compile_parts(opened.model)
     terms = opened.config.licences
     log.info(
         "opened %s; licences: weights %s; base %s; data %s", folder, terms.weights, terms.base, terms.data
@@ -129,11 +145,18 @@ def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 
 @dataclass(frozen=True)
 class _Target:
-    """Where a model's weights will lie, and as what; whether a checkpoint's own code may run."""
+    """Where a model's weights will lie, and as what; whether a checkpoint's own code may run, and whether the
+    language model becomes int8."""
 
     device: torch.device
     dtype: torch.dtype
     trust_code: bool = False
+    int8: bool = False
+
+    def check_room(self, shapes: Mapping[str, tuple[int, ...]], source: str, merging: int = 0) -> None:
+        """WeightsError if weights of these shapes cannot fit (`footprint.check_memory`)."""
+        saved = saved_bytes(shapes, self.dtype) if self.int8 else 0
+        check_memory(shapes, self.dtype, self.device, source, merging=merging, saved=saved)
 
 
 @dataclass(frozen=True)
@@ -159,7 +182,7 @@ def _open_whole(folder: Path, target: _Target) -> Predictor:
     config = read_config(folder, tokenizer.ids())
     check_consent(config.own_parts, target.trust_code, str(folder))
     files = weight_files(folder)
-    check_memory(_shapes(config, folder), target.dtype, target.device, str(folder))
+    target.check_room(_shapes(config, folder), str(folder))
     model = empty_model(config, target.dtype)
     load_state(model, read_tensors(files), str(folder))
     return Predictor(model, Processor(config, tokenizer), (folder,))
@@ -179,14 +202,19 @@ def _open_adapter(folder: Path, given: _Given, target: _Target) -> Predictor:
     check_consent(config.own_parts, target.trust_code, str(folder))
     shapes = _shapes(config, folder)
     merged = {name: shapes[name] for name in merged_names(folder) if name in shapes}
-    check_memory(shapes, target.dtype, target.device, source, estimate_bytes(merged, torch.float32))
-    state = read_tensors(weight_files(base_folder))
+    target.check_room(shapes, source, estimate_bytes(merged, torch.float32))
+    state = _read_base(base_folder)
     if given.sam2 is not None:
         state |= read_sam2_state(given.sam2)
     state = merge_adapter(state, folder)
     model = empty_model(config, target.dtype)
     load_state(model, _with_position_matrices(state, model, folder), source)
     return Predictor(model, Processor(config, tokenizer), (folder, base_folder))
+
+
+def _read_base(folder: Path) -> dict[str, Tensor]:
+    """The weights of a plain base model or a whole checkpoint under published names."""
+    return {adapter_name(name): one for name, one in read_tensors(weight_files(folder)).items()}
 
 
 def _find_base(folder: Path, base: str | os.PathLike[str] | None) -> Path:
@@ -225,12 +253,12 @@ def _with_position_matrices(state: Mapping[str, Tensor], model: UniPixel, folder
     return filled
 
 
-def _start_fresh(folder: Path, given: _Given, target: _Target) -> Predictor:
-    """Qwen2.5-VL + SAM 2.1 -> a model whose own parts are freshly initialised; new training takes the
-    corrected choices."""
+def _start_fresh(folder: Path, title: str, given: _Given, target: _Target) -> Predictor:
+    """A base model, `title` to people, + SAM 2.1 -> a model whose own parts are freshly initialised; new
+    training takes the corrected choices."""
     if given.sam2 is None:
         raise WeightsError(
-            f"{folder} is a plain Qwen2.5-VL; give Meta's SAM 2.1 file to start a fresh model: "
+            f"{folder} is a plain {title}; give Meta's SAM 2.1 file to start a fresh model: "
             f"load({str(folder)!r}, sam2='….pt')"
         )
     preset = given.sam2_preset or "b+"
@@ -242,8 +270,8 @@ def _start_fresh(folder: Path, given: _Given, target: _Target) -> Predictor:
         config = layouts.from_published(read_json(folder / layouts.CONFIG), tokenizer.ids(), sizes)
         config = layouts.with_vocabulary(layouts.with_defects(config, published=False), rows)
     config = replace(config, licences=layouts.FRESH_LICENCES)
-    check_memory(_shapes(config, folder), target.dtype, target.device, source)
-    parts = grow_vocabulary(read_tensors(weight_files(folder)), rows) | read_sam2_state(given.sam2)
+    target.check_room(_shapes(config, folder), source)
+    parts = grow_vocabulary(_read_base(folder), rows) | read_sam2_state(given.sam2)
     with _seeded(given.seed or 0):
         model = _model_for_parts(config, target.dtype)
         own = {name: tensor for name, tensor in published_state(model).items() if name.startswith(OWN_PARTS)}
@@ -314,8 +342,13 @@ def save(
 
     layout: "unipixel" (ours; keeps every named choice) or "published" (refuses choices that its reader would
     not make, unless `force`; the predictor itself keeps them). Raises OutputError for a target that exists or
-    cannot be written.
+    cannot be written, and for an int8 model, which is no longer what it was opened from.
     """
+    if is_quantised(predictor.model):
+        raise OutputError(
+            "the language model's weights are int8, which no checkpoint holds; open the model without "
+            "language='int8' and save that"
+        )
     target = Path(folder)
     config = predictor.config
     if force and layout == "published":

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from unipixel.cli.folder import output_folder
+from unipixel.cli.opening import Compiled, DeviceName, DtypeName, LanguageForm, Opening, TrustCode
 from unipixel.cli.prompts import FORMS, parse_prompt
 from unipixel.cli.result import describe, masks_of, note_written, printable, write_result
 from unipixel.cli.terminal import INTERRUPTED, ProgressLine, introduce, manners, note
@@ -63,8 +64,11 @@ def ask(
     frames: Annotated[
         int | None, typer.Option(help="How many frames the language model sees (default: the model's own).")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps …")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: DeviceName = "auto",
+    dtype: DtypeName = "auto",
+    trust_code: TrustCode = False,
+    language: LanguageForm = "full",
+    compiled: Compiled = False,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 512,
     temperature: Annotated[float, typer.Option(help="0 takes the likeliest word, above 0 draws.")] = 0.0,
     top_p: Annotated[float, typer.Option(help="Draw only from the likeliest words of this total.")] = 1.0,
@@ -104,7 +108,8 @@ def ask(
             check_kept(request.keep_frames, frames)
         checkpoint = find_checkpoint(model)
         with output_folder(output, overwrite=overwrite) if output else nullcontext() as folder:
-            opened = _open(checkpoint, model, device, dtype)
+            opened = Opening(device, dtype, trust_code, language, compiled).open(checkpoint)
+            introduce(opened, model)
             response = _answer(opened, request, text, prompts)
             if folder is not None:
                 write_result(folder, request.clip, _tracks(response), _names(response))
@@ -136,15 +141,6 @@ def _in_order(kinds: Sequence[str], given: dict[str, list[str]]) -> list[Prompt]
     """Prompts in the order in which they were given; `kinds` tells whose turn it is."""
     queues = {kind: iter(texts) for kind, texts in given.items()}
     return [parse_prompt(kind, next(queues[kind])) for kind in kinds]
-
-
-def _open(checkpoint: Path, model: str, device: str, dtype: str) -> Predictor:
-    """The model in a folder, introduced by the name under which it was asked for."""
-    from unipixel.loading import load
-
-    opened = load(checkpoint, device=device, dtype=dtype)
-    introduce(opened, model)
-    return opened
 
 
 def _tracks(response: Response) -> dict[int, MaskTrack]:

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from unipixel.cli.opening import Compiled, DeviceName, DtypeName, LanguageForm, TrustCode
 from unipixel.cli.terminal import manners, note
 
 QUICK, MOST_QUICK = 20.0, 3
@@ -35,8 +36,14 @@ def serve(
     data: Annotated[
         Path, typer.Option(metavar="DIR", help="Where uploads, sessions and jobs are kept.")
     ] = Path("unipixel-data"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps …")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    device: DeviceName = "auto",
+    dtype: DtypeName = "auto",
+    trust_code: TrustCode = False,
+    language: LanguageForm = "full",
+    compiled: Compiled = False,
+    threads: Annotated[
+        int, typer.Option(help="That share an operation on a processor; 0: as many as pay.")
+    ] = 0,
     allow_origin: Annotated[
         list[str] | None, typer.Option(metavar="ORIGIN", help="A page elsewhere that may call it.")
     ] = None,
@@ -45,8 +52,8 @@ def serve(
     ] = False,
     max_upload: Annotated[int, typer.Option(help="Megabytes of an uploaded file.")] = 512,
     max_body: Annotated[int, typer.Option(help="Megabytes of any other request.")] = 32,
-    max_memory: Annotated[int, typer.Option(help="Megabytes that open sessions may keep.")] = 2048,
-    max_disk: Annotated[int, typer.Option(help="Megabytes of all uploaded files.")] = 20480,
+    max_memory: Annotated[int, typer.Option(help="Megabytes of what clips were computed to.")] = 2048,
+    max_disk: Annotated[int, typer.Option(help="Megabytes of uploads, sessions and jobs.")] = 20480,
     max_megapixels: Annotated[int, typer.Option(help="Of one frame.")] = 50,
     max_frames: Annotated[int, typer.Option(help="Of a clip that is followed at once; more is a job.")] = 600,
     max_job_frames: Annotated[int, typer.Option(help="Of a job's clip.")] = 20_000,
@@ -91,6 +98,10 @@ def serve(
             root_path=root_path,
             origins=tuple(allow_origin or ()),
             allow_remote=allow_remote,
+            trust_code=trust_code,
+            language=language,
+            compiled=compiled,
+            threads=threads,
             limits=limits,
         )
         find_checkpoint(model)  # a wrong name is told at once

@@ -37,6 +37,7 @@ from unipixel.core.request import PixelBudget
 from unipixel.core.writing import replacing
 from unipixel.errors import MediaError, SessionError
 from unipixel.inference.session import Exchange, Opened, Session
+from unipixel.model.quantise import plain_state
 from unipixel.model.unipixel import UniPixel
 
 FORMAT, VERSION = "unipixel-session", 1
@@ -142,10 +143,10 @@ def _reading(file: Path) -> Iterator[None]:
 
 def fingerprint(model: UniPixel) -> str:
     """What tells models apart: their choices, and names, shapes and a few values of their weights (whatever
-    the precision they were opened in)."""
+    the precision they were opened in; int8 language models are others, one for each precision)."""
     config = model.config
     digest = hashlib.sha256(repr((config.region_order, config.seconds, config.hidden_tokens)).encode())
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(plain_state(model).items()):
         flat = tensor.detach().flatten()
         some = flat[:: max(1, len(flat) // SAMPLES)].float().cpu().bfloat16().float().numpy()
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
