@@ -4,8 +4,8 @@ import torch
 
 from unipixel.model.sam2 import Sam2
 from unipixel.training.tiny.following import POSITIVE
-from unipixel.training.tiny.places import align_places
 from unipixel.training.tiny.model import SIDE
+from unipixel.training.tiny.places import align_places
 from unipixel.training.tiny.workshop import Workshop
 
 STRIDE = 16

@@ -27,6 +27,7 @@ from unipixel.processing import text
 from unipixel.processing.processor import Prepared, PreparedClip, Processor
 from unipixel.processing.vision import mask_view
 
+
 @dataclass(frozen=True)
 class Supervised:
     """Conversations as a batch: what is read, what is wanted, and where each comes from."""

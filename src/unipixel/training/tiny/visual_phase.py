@@ -47,7 +47,8 @@ def draw_sights(plan: BatchPlan, pixels: PixelBudget, first: int) -> Sights:
     """The pairs of training scenes first … first + num_scenes - 1."""
     assert plan.num_frames == 2, f"the tower sees pairs of frames, but the plan has {plan.num_frames}"
     scenes = draw_scenes(plan, first)
-    size = language_size(*scenes[0].frames.shape[1:3], pixels.min_pixels, pixels.max_pixels)
+    height, width = scenes[0].frames.shape[1:3]
+    size = language_size(height, width, pixels.min_pixels, pixels.max_pixels)
     views = [language_view(scene.frames, size) for scene in scenes]
     view = LanguageView(
         torch.cat([one.patches for one in views]),
@@ -58,14 +59,16 @@ def draw_sights(plan: BatchPlan, pixels: PixelBudget, first: int) -> Sights:
     cells, classes, numbers = [], [], []
     for place, scene in enumerate(scenes):
         covered = F.adaptive_max_pool2d(torch.from_numpy(scene.masks.any(1)).float(), (rows, columns)) > 0
-        for number in np.flatnonzero(scene.masks.any((2, 3)).all(1)):
+        for number in range(len(scene.things)):
+            if not all(mask.any() for mask in scene.masks[number]):
+                continue
             own = torch.zeros(len(scenes), rows, columns, dtype=torch.bool)
             own[place] = covered[number]
             cells.append(own.flatten())
             thing = scene.things[number]
             kinds = (ALL_COLOURS, thing.colour), (ALL_SHAPES, thing.shape), (PATTERNS, thing.pattern)
             classes.append([known.index(name) for known, name in kinds])
-            numbers.append(_measure(scene, int(number)))
+            numbers.append(_measure(scene, number))
     return Sights(view, torch.stack(cells), torch.tensor(classes), torch.tensor(numbers))
 
 

@@ -1,0 +1,1 @@
+"""Fuzzers: what strangers' files and requests may do to the project. See README.md."""

@@ -1,0 +1,66 @@
+"""What the fuzzers and properties found, each once, as small as it could be made."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from unipixel.core.masks import RLE, FrameMask, read_mask
+from unipixel.core.media import Clip
+from unipixel.core.prompts import Point, Scribble
+from unipixel.core.request import Decoding
+from unipixel.data import coco_file, long_json
+from unipixel.data.coco_file import CocoFile
+from unipixel.data.files import Node
+from unipixel.data.long_json import JsonArray, JsonTable
+from unipixel.data.registry import Source
+from unipixel.errors import DataError, MediaError, PromptError, RequestError
+
+FOUND = Path(__file__).parent / "found"
+HUGE = 10**400
+"""A whole number that no float can be."""
+
+
+@pytest.mark.parametrize("file", sorted(FOUND.iterdir()), ids=lambda file: file.name)
+def test_damaged_media_are_refused(file: Path) -> None:
+    """IndexError, RuntimeError and ZeroDivisionError of Pillow's readers, OSError of a conversion by PyAV."""
+    with suppress(MediaError):  # of the animation, the first frame is whole
+        read_mask(file)
+    with pytest.raises(MediaError):
+        Clip.open(file).read([0])
+
+
+@pytest.mark.parametrize("window", range(1, 60))
+def test_numbers_that_the_window_cuts_are_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    """`1.` and `1e-` at the edge of a window were read as 1, and the file was refused."""
+    monkeypatch.setattr(long_json, "_WINDOW", window)
+    monkeypatch.setattr(coco_file, "_WINDOW", window)
+    items = [-0.5, 1.25e-7, 2e10, {"id": 1.5}, 12]
+    file = tmp_path / "long.json"
+    file.write_text('[-0.5, 1.25e-7 ,2E+10,\n{"id": 1.5}, 12]')
+    assert [item.value for item in JsonArray.open(file)] == items
+    file.write_text(json.dumps({"images": items, "annotations": [], "other": -1e-30}))
+    table = JsonTable.open(file)
+    assert [table[key].value for key in table.keys] == [items, [], -1e-30]
+    coco = CocoFile.open(Source("a", "b", tmp_path, {}, None), file.name)
+    assert [item.value for item in coco.images] == items
+
+
+def test_whole_numbers_that_no_float_can_be_are_refused() -> None:
+    with pytest.raises(PromptError):
+        Point(HUGE, 0)
+    with pytest.raises(PromptError):
+        FrameMask(0, RLE.from_mask([[True]]), HUGE, True)
+    with pytest.raises(PromptError):
+        RLE.from_coco({"size": [float("inf"), 1], "counts": [1]})
+    with pytest.raises(RequestError):
+        Decoding(temperature=HUGE)
+    with pytest.raises(DataError, match="smaller"):
+        Node(Path("a.json"), "x", HUGE).number()
+
+
+def test_a_thin_stroke_of_one_point_leaves_a_pixel() -> None:
+    assert Scribble(((0, 0),), thickness=1).to_mask(8, 8).mask.sum() >= 1
