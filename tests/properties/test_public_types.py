@@ -13,6 +13,8 @@ PACKAGE = Path(unipixel.__file__).parent
 KNOWN = {
     "RLE.from_coco(mapping)": "a mapping from JSON",
     "RLE.to_coco()": "a mapping for JSON",
+    "Response.to_supervision()": "a class of a package that need not be there",
+    "Response.to_fiftyone()": "a class of a package that need not be there",
 }
 """Where a type is `Any` on purpose."""
 

@@ -46,7 +46,7 @@ class OnRay:
                 f"Ray cannot be reached at {self.address!r} ({error}); is it running?"
             ) from error
         DataContext.get_current().enable_progress_bars = False
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        resources: dict[str, float] = ray.cluster_resources()
         there = int(resources.get("GPU", 0))
         actors = min(self.actors or max(1, there), len(chunks))
         gpus = self.gpus if self.gpus is not None else (1 if there else 0)
