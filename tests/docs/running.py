@@ -110,7 +110,7 @@ class Reader:
         with _alone(), contextlib.chdir(self.folder), contextlib.redirect_stdout(io.StringIO()):
             try:
                 exec(compile("\n" * block.line + code, str(block.page), "exec"), self.known)
-            except Exception as error:
+            except Exception as error:  # whatever a page's code raises is that page's failure
                 raise BlockFailed(f"{block.where}: {type(error).__name__}: {error}") from error
 
     def _console(self, block: Block) -> None:

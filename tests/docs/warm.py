@@ -97,7 +97,7 @@ def work(asked: dict[str, object], handles: list[int]) -> None:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         if isinstance(leaving.code, str):
             print(leaving.code, file=sys.stderr)
-    except BaseException:
+    except BaseException:  # a forked child must end here: never go back into the server's loop
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()

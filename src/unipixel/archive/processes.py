@@ -22,6 +22,13 @@ from unipixel.errors import ConfigError, UniPixelError
 
 
 @dataclass(frozen=True)
+class Alone:
+    """To a worker: an item that was in hand when a process died. Whether it brought that down is not known."""
+
+    chunk: Chunk
+
+
+@dataclass(frozen=True)
 class Failed:
     """To a worker: record that an item brought a process down."""
 
@@ -41,7 +48,7 @@ class Broken:
     message: str
 
 
-Order: TypeAlias = Chunk | Failed
+Order: TypeAlias = Chunk | Alone | Failed
 Said: TypeAlias = Happened | Finished | Broken
 
 
@@ -49,8 +56,9 @@ Said: TypeAlias = Happened | Finished | Broken
 class Processes:
     """One worker process for each device; each writes a part of its own.
 
-    A chunk that brings its process down (no memory, a crash in a library) is tried again item by item in a
-    new process; an item that does so alone has failed. Items that a run leaves behind are done by the next.
+    A chunk whose process dies (no memory, a crash in a library, a stranger's signal) is tried again item by
+    item in a new process; an item whose process dies again has failed. Items that a run leaves behind are
+    done by the next.
     """
 
     devices: tuple[str, ...]
@@ -137,11 +145,12 @@ class _Process:
         assert self.order is not None, "an idle worker is not waited for"
         if isinstance(self.order, Failed):
             raise ConfigError(f"a worker process ended with code {code} before it did anything; see above")
-        left = [item for item in self.order.items if item.id in self.order.wanted - self._done]
-        if len(self.order.items) == 1 or len(left) == 0:
+        chunk = self.order.chunk if isinstance(self.order, Alone) else self.order
+        left = [item for item in chunk.items if item.id in chunk.wanted - self._done]
+        if isinstance(self.order, Alone):
             how = f"signal {-code}" if code is not None and code < 0 else f"code {code}"
             return [Failed(item, f"its process ended with {how} while it was worked on") for item in left]
-        return [Chunk((item,), frozenset((item.id,)), self.order.retry) for item in left]
+        return [Alone(Chunk((item,), frozenset((item.id,)), chunk.retry)) for item in left]
 
     def end(self) -> None:
         """Stop it; what it has not written yet is not needed."""
@@ -184,7 +193,7 @@ def _serve(job: Job, part_name: str, pipe: Connection) -> None:
                 if isinstance(order, Failed):
                     pipe.send(worker.fail(order.item, order.reason))
                 else:
-                    for happened in worker.work(order):
+                    for happened in worker.work(order.chunk if isinstance(order, Alone) else order):
                         pipe.send(happened)
                 pipe.send(Finished())
     except (EOFError, BrokenPipeError, ConnectionResetError):
