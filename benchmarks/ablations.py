@@ -3,6 +3,7 @@
     python benchmarks/ablations.py --list
     python benchmarks/ablations.py memory --base build/unipixel-tiny/base -o build/ablations
     python benchmarks/ablations.py memory -o build/ablations --table
+    python benchmarks/ablations.py memory --steps 2 --clips 2 -o build/trial    # does it run?
 
 Every variant of a study is stage 3 of the small model with a few steps, from the same base and with the same
 samples, once for each seed; the test split of the made-up world then says what came of it. What is finished
@@ -34,7 +35,7 @@ from unipixel.training.recipe_file import read_recipe
 
 log = logging.getLogger(__name__)
 
-STEPS, BATCH, CLIPS = 150, 8, 60
+BATCH = 8
 SEEDS = (0, 1)
 PARTS = "benchmarks/ablation_parts.py"
 SEGMENTING = ("names", "relations", "motion", "reasoning", "long")
@@ -108,24 +109,33 @@ STUDIES: Mapping[str, Study] = {
 }
 
 
-def recipe_of(made: Study, variant: str, seed: int, base: Path) -> Recipe:
+@dataclass(frozen=True)
+class Scale:
+    """How much is done for every variant: steps of training from `base`, and test clips of each family."""
+
+    base: Path
+    steps: int
+    clips: int
+
+
+def recipe_of(made: Study, variant: str, seed: int, scale: Scale) -> Recipe:
     """The run of one variant."""
-    words = (f"seed={seed}", f"steps={STEPS}", f"batch.size={BATCH}", f"batch.micro={BATCH}")
+    words = (f"seed={seed}", f"steps={scale.steps}", f"batch.size={BATCH}", f"batch.micro={BATCH}")
     recipe = read_recipe("tiny_3", (*words, *made.variants[variant]))
     families = made.only.get(variant, made.trained)
     data = tuple(source for source in recipe.data if source.name.removeprefix("made_up_") in families)
     return replace(
         recipe,
         name=f"{variant}_{seed}",
-        start=replace(recipe.start, model=str(base), partials=()),
+        start=replace(recipe.start, model=str(scale.base), partials=()),
         data=data,
         save=replace(recipe.save, every=None),
     )
 
 
-def score(row: Benchmark, predictor: Predictor, model: Model, folder: Path) -> float:
+def score(row: Benchmark, predictor: Predictor, model: Model, folder: Path, clips: int) -> float:
     """A benchmark's main value, 0 to 1."""
-    plan = Plan(row, Path(), folder / row.name, limit=CLIPS)
+    plan = Plan(row, Path(), folder / row.name, limit=clips)
     run(plan, predictor, model, Manner(batch=BATCH))
     found = score_work(Work(plan, row.protocols), HowToScore()).results[0]
     value = found.score(METRICS.get(row.name.split("made_up_")[-1], "J&F")) or found.scores[0]
@@ -133,17 +143,17 @@ def score(row: Benchmark, predictor: Predictor, model: Model, folder: Path) -> f
     return value.all.value / 100
 
 
-def make(made: Study, folder: Path, base: Path) -> None:
+def make(made: Study, folder: Path, scale: Scale) -> None:
     """Train and score every variant with every seed."""
     for seed in SEEDS:
         for variant in made.variants:
             done = folder / f"{variant}_{seed}" / "scores.json"
             if done.is_file():
                 continue
-            training.run(recipe_of(made, variant, seed, base), done.parent, resume=True, trust_code=True)
-            predictor, model = open_model(str(done.parent / "whole"), "cpu")
+            training.run(recipe_of(made, variant, seed, scale), done.parent, resume=True, trust_code=True)
+            predictor, model = open_model(str(done.parent / "whole"), "cpu", trust_code=True)
             scores = {
-                family: score(family_row(family, "test"), predictor, model, done.parent)
+                family: score(family_row(family, "test"), predictor, model, done.parent, scale.clips)
                 for family in made.scored
             }
             with replacing(done) as part:
@@ -174,6 +184,8 @@ def main() -> None:
     parser.add_argument("study", nargs="?", choices=tuple(STUDIES))
     parser.add_argument("--base", type=Path, default=Path("build/unipixel-tiny/base"))
     parser.add_argument("-o", "--output", type=Path, default=Path("build/ablations"))
+    parser.add_argument("--steps", type=int, default=150, help="of training, of 8 samples each")
+    parser.add_argument("--clips", type=int, default=60, help="of each family, to score with")
     parser.add_argument("--list", action="store_true", help="what there is")
     parser.add_argument("--table", action="store_true", help="only show what is finished")
     arguments = parser.parse_args()
@@ -183,7 +195,7 @@ def main() -> None:
         return
     made, folder = STUDIES[arguments.study], arguments.output / arguments.study
     if not arguments.table:
-        make(made, folder, arguments.base)
+        make(made, folder, Scale(arguments.base, arguments.steps, arguments.clips))
     print(table(made, folder))
 
 

@@ -87,6 +87,14 @@ def test_words_change_values() -> None:
     assert names["revos"] == 2 and "mevis" not in names
 
 
+def test_words_that_belong_together_are_checked_together() -> None:
+    sizes = ["batch.size=8", "batch.micro=8"]  # tiny_3 has micro-batches of 16
+    for words in (sizes, sizes[::-1]):
+        batch = read_recipe("tiny_3", words).batch
+        assert (batch.size, batch.micro) == (8, 8)
+    assert read_recipe("debug", ["seed=1", "seed=2"]).seed == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

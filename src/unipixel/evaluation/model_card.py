@@ -180,12 +180,13 @@ def as_markdown(lines: Sequence[Line]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (*head, *rows)) + "\n"
 
 
-def open_model(name: str, device: str) -> tuple[Predictor, Model]:
-    """A model by its bundled name, folder or hub id, and what names it in manifests."""
+def open_model(name: str, device: str, trust_code: bool = False) -> tuple[Predictor, Model]:
+    """A model by its bundled name, folder or hub id, and what names it in manifests. trust_code: run the code
+    of parts that the model names."""
     from unipixel.loading import load
 
     folder = find_checkpoint(name)
-    opened = load(folder, device=device)
+    opened = load(folder, device=device, trust_code=trust_code)
     files = [path for path in folder.iterdir() if path.suffix in (".json", ".safetensors")]
     kind = str(opened.dtype).removeprefix("torch.")
     return opened, Model(name, fingerprint(files), kind, str(opened.device))
@@ -204,9 +205,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=BATCH, help="how many are asked together")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps ...")
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=FAMILIES, help="only these")
+    parser.add_argument(
+        "--trust-code", action="store_true", help="run the code of parts that the model names"
+    )
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    predictor, model = open_model(given.model, given.device)
+    predictor, model = open_model(given.model, given.device, given.trust_code)
     card = Card(given.output, given.limit, given.batch, tuple(given.families))
     table = as_markdown(make_card(predictor, model, card))
     with replacing(given.output / "card.md") as part:

@@ -7,8 +7,10 @@ has no parameters of its own.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,8 +60,18 @@ def find_class(path: str) -> Any:
 def _from_file(file: Path) -> Any:
     if not file.is_file():
         raise ImportError(f"no such file: {file}")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    # A name that no package has; dataclasses look their module up by it.
+    name = f"unipixel_own_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None, "python files can be loaded"
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:  # as `import` does: half a module is none
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
+        raise
     return module

@@ -10,6 +10,7 @@ import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
+from functools import reduce
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -37,9 +38,8 @@ def read_recipe(name_or_file: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = Path(name_or_file)
     recipe = _read_file(path) if path.suffix in (".toml", ".json") else get_recipe(name_or_file)
-    for word in overrides:
-        recipe = changed(recipe, _tree(word))
-    return recipe
+    # All together: a batch of 8 may only be right with the micro-batch that another word gives.
+    return changed(recipe, reduce(_together, map(_tree, overrides), dict[str, Any]()))
 
 
 def _read_file(path: Path) -> Recipe:
@@ -96,6 +96,16 @@ def _tree(word: str) -> dict[str, Any]:
         tree = {part: tree}
     assert isinstance(tree, dict), "a name has at least one part"
     return tree
+
+
+def _together(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Both trees in one; where they differ, the second one counts."""
+    both = dict(first)
+    for name, content in second.items():
+        before = both.get(name)
+        inner = isinstance(before, Mapping) and isinstance(content, Mapping)
+        both[name] = _together(before, content) if inner else content  # type: ignore[arg-type]
+    return both
 
 
 def changed(value: T, tree: Mapping[str, Any], place: str = "") -> T:
