@@ -3,6 +3,7 @@
     python benchmarks/archives.py kills [--items 2000] [--kills 3] [--workers N]
     python benchmarks/archives.py recording [--minutes 20] [--fps 4] [--things 5] [--plain]
     python benchmarks/archives.py spread [--items 400] [--workers 2] [--ray local]
+    python benchmarks/archives.py looking [--frames 16] [--repeats 20]
 
 All use made-up pictures, clips and recordings, and the real command.
 """
@@ -23,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import torch
 from length import resident_bytes
@@ -45,11 +47,17 @@ from unipixel.archive.inputs import Asked
 from unipixel.archive.on_ray import OnRay
 from unipixel.archive.processes import Processes
 from unipixel.archive.run import Spread
+from unipixel.core.mask_options import MaskOptions
 from unipixel.core.masks import RLE
+from unipixel.core.media import Clip
 from unipixel.core.writing import write_picture, write_video
 from unipixel.data.synthetic.recordings import RecordingPaths, RecordingPlan, write_recording
 from unipixel.data.synthetic.scene import evaluation_seed, make_scene
 from unipixel.data.synthetic.world import WorldConfig
+from unipixel.inference.frames import EncodedFrames
+from unipixel.inference.starting import look
+from unipixel.inference.tracking import read_masks
+from unipixel.model.sam2 import MaskPrompt
 
 CLIPS = 8
 """Of so many items one is a clip, the others are stills."""
@@ -148,15 +156,55 @@ def spread(given: argparse.Namespace) -> None:
         make_items(media, given.items, given.frames)
         items = find_items([media], Asked(("Please segment the red circle.",)))
         settings = Settings(cut=Cut(16, 4))
+        rates: list[float] = []
         print("| way | items/s | whole, s |\n|---|---|---|")
         for name, way in ways.items():
             marks: list[float] = []
             manner = Manner(on_progress=lambda _now, marks=marks: marks.append(time.monotonic()))  # type: ignore[misc]
             report = annotate(model, items, Path(folder) / name, settings, spread=way, manner=manner)
             rate = (len(marks) - 1) / (marks[-1] - marks[0])
-            print(f"| {name}, {given.workers} workers | {rate:.2f} | {report.seconds:.1f} |")
+            rates.append(rate)
+            print(f"| {name}, {given.workers} workers | {rate:.2f} | {report.seconds:.1f} |", flush=True)
         found = [(Path(folder) / name / "annotations.jsonl").read_bytes() for name in ways]
         print(f"\nequal: {_yes(len(set(found)) == 1)}")
+        if len(rates) > 1:
+            print(f"Ray's overhead: {1 - rates[1] / rates[0]:.1%} of the throughput of processes")
+
+
+# Looking for an object
+
+
+def looking(given: argparse.Namespace) -> None:
+    """What it costs to look for objects on single frames: as it is done, and as the first step of following,
+    which also encodes a memory. Both in turn, on the same encoded frames."""
+    torch.set_num_threads(given.threads)
+    model = unipixel.load(given.model, device=given.device).model
+    scene = make_scene(evaluation_seed(0), WorldConfig(num_frames=given.frames))
+    frames = EncodedFrames(model, Clip.open(list(scene.frames)), 2**30)
+    every = list(range(given.frames))
+    features = [found for _, found in frames.walk(0, given.frames)]
+    hidden = torch.randn(given.objects, model.config.hidden_tokens, model.config.sam2.d_model)
+    hidden = hidden.to(model.device, model.dtype)
+
+    def step() -> None:
+        with torch.inference_mode():
+            for one in features:
+                masks, _ = model.tracker.step(model.tracker.start(None), one, MaskPrompt(hidden=hidden))
+                read_masks(masks, 0, frames.clip)
+
+    ways = {"look": lambda: look(frames, every, hidden, read_masks), "first step of following": step}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(given.repeats):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - start)
+    print("| way | ms a frame (median of the runs) |\n|---|---|")
+    medians = {name: median(found) for name, found in seconds.items()}
+    for name, found in medians.items():
+        print(f"| {name} | {1000 * found / given.frames:.1f} |")
+    saved = 1 - medians["look"] / medians["first step of following"]
+    print(f"\n{saved:.0%} saved, {given.objects} objects on {given.frames} frames")
 
 
 # A long recording
@@ -254,7 +302,7 @@ def long_recording(given: argparse.Namespace) -> None:
         truth = Truth.read(paths)
         words = tuple(Words(f"Please segment the {name} in this video.") for name in truth.names)
         item = Item("recording", (paths.video,), words)
-        settings = Settings(cut=Cut(given.window, given.overlap), starter=given.start)
+        settings = Settings(Cut(given.window, given.overlap), masks=MaskOptions(start=given.start))
         levels: list[float] = []
 
         def hear(_now: ArchiveProgress) -> None:
@@ -318,12 +366,20 @@ def arguments() -> argparse.Namespace:
     whole.add_argument("--device", default="cpu")
     whole.add_argument("--threads", type=int, default=1)
     whole.add_argument("--plain", action="store_true", help="also ask about the whole at once")
+    looked = kinds.add_parser("looking")
+    looked.add_argument("--frames", type=int, default=16)
+    looked.add_argument("--objects", type=int, default=1)
+    looked.add_argument("--repeats", type=int, default=20)
+    looked.add_argument("--model", default="unipixel-tiny")
+    looked.add_argument("--device", default="cpu")
+    looked.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
 
 def main() -> None:
     given = arguments()
-    {"kills": kills, "spread": spread, "recording": long_recording}[given.kind](given)
+    work = {"kills": kills, "spread": spread, "recording": long_recording, "looking": looking}
+    work[given.kind](given)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import torch
-from common import in_turns, make_predictor, random_clip, text_sizes, vision_sizes
+from common import add_language_options, in_turns, make_predictor, random_clip, text_sizes, vision_sizes
 
 from unipixel.core.conversation import user
 from unipixel.core.request import TOKEN_PIXELS, Decoding, PixelBudget, Request
 from unipixel.core.response import Response
-from unipixel.inference.session import Question, Session, ask_together
+from unipixel.inference.questions import Question, ask_together
+from unipixel.inference.session import Session
 from unipixel.model.sam2 import Sam2Config
 from unipixel.predictor import Predictor
 
@@ -87,13 +88,9 @@ def compare_answers(predictor: Predictor, sessions: list[Session], given: argpar
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What questions cost together.")
     parser.add_argument("--questions", type=int, default=8)
-    parser.add_argument("--tokens", type=int, default=64, help="tokens of each answer")
-    parser.add_argument("--repeats", type=int, default=3)
+    add_language_options(parser, tokens=64, repeats=3)
     parser.add_argument("--frames", type=int, default=2, help="of each clip")
     parser.add_argument("--cells", type=int, default=16, help="tokens for each frame of a clip")
-    parser.add_argument("--layers", type=int, default=12, help="of the language model")
-    parser.add_argument("--width", type=int, default=512, help="of the language model, a multiple of 64")
-    parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
 

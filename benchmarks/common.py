@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +41,15 @@ WIDTH_OF_HEAD = 64
 LIVELY = 3
 """Fresh layers hardly change what they read, and such a model repeats one word. With weights that many times
 larger, its words depend on all it has read, and equal answers mean something."""
+
+
+def add_language_options(parser: argparse.ArgumentParser, tokens: int, repeats: int) -> None:
+    """What benchmarks of a random language model let one choose, with their own defaults."""
+    parser.add_argument("--tokens", type=int, default=tokens, help="tokens of each answer")
+    parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument("--layers", type=int, default=12, help="of the language model")
+    parser.add_argument("--width", type=int, default=512, help="of the language model, a multiple of 64")
+    parser.add_argument("--threads", type=int, default=2)
 
 
 def text_sizes(layers: int, width: int) -> dict[str, int]:

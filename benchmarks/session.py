@@ -12,7 +12,16 @@ from __future__ import annotations
 import argparse
 
 import torch
-from common import Timed, in_turns, make_predictor, random_clip, text_sizes, timed, vision_sizes
+from common import (
+    Timed,
+    add_language_options,
+    in_turns,
+    make_predictor,
+    random_clip,
+    text_sizes,
+    timed,
+    vision_sizes,
+)
 from torch import Tensor
 
 from unipixel.core.media import Clip
@@ -83,15 +92,11 @@ def compare(predictor: Predictor, clip: Clip, decoding: Decoding, repeats: int) 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What a further question costs.")
     parser.add_argument("--frames", type=int, default=16)
-    parser.add_argument("--tokens", type=int, default=8, help="tokens of each answer")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--layers", type=int, default=12, help="of the language model")
-    parser.add_argument("--width", type=int, default=512, help="of the language model, a multiple of 64")
+    add_language_options(parser, tokens=8, repeats=5)
     parser.add_argument("--preset", default="t", help="size of SAM 2.1: t, s, b+ or l")
     parser.add_argument(
         "--side", type=int, default=256, help="side of the clip and of the mask view in pixels"
     )
-    parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
 

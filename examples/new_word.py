@@ -4,9 +4,10 @@
     unipixel train finetune_tiny data.zorbs.file=zorbs/train.jsonl -o runs/zorbs
     python examples/new_word.py score zorbs/test.jsonl unipixel-tiny runs/zorbs/whole
 
-`make` draws the clips: real video files, masks as PNGs, and two JSONL files (docs/data.md). A *zorb* is a
-purple star: `unipixel-tiny` has never met the word, the colour or the shape. Beside it are things that it
-knows by name. `score` asks two models for everything by its name, and compares them clip by clip.
+`make` draws the clips: real video files, masks as PNGs, and two JSONL files (docs/data.md). A *zorb* is what
+others call a green triangle: the model has never met the word, and nobody tells it what it stands for. Each
+clip has one, beside another green thing and another triangle, so that neither colour nor shape alone will do.
+`score` asks two models for everything by its name, and compares them clip by clip.
 """
 
 from __future__ import annotations
@@ -33,23 +34,13 @@ from unipixel.data.jsonl import (
 from unipixel.data.sample import Exchange, Sample
 from unipixel.data.synthetic.files import write_scene
 from unipixel.data.synthetic.scene import Scene, evaluation_seed, make_scene, training_seed
-from unipixel.data.synthetic.shapes import SHAPES
-from unipixel.data.synthetic.world import COLOURS, WorldConfig
+from unipixel.data.synthetic.world import WorldConfig
 from unipixel.evaluation.fresh_clips import mean_iou
 from unipixel.evaluation.metrics.intervals import Interval, bootstrap_mean_difference
 
-WORD, ZORB = "zorb", ("purple", "star")
-ALL = (*COLOURS, ZORB[0]), (*SHAPES, ZORB[1])
-WORLD = WorldConfig(
-    colours=ALL[0],
-    shapes=ALL[1],
-    area=(0.02, 0.10),
-    enter=0.0,
-    leave=0.0,
-    exclude=tuple((colour, shape) for colour in ALL[0] for shape in ALL[1] if {colour, shape} & set(ZORB)),
-    target_pairs=(ZORB,),
-)
-"""Each clip has one zorb, the target; nothing else is purple or a star."""
+WORD, ZORB = "zorb", ("green", "triangle")
+WORLD = WorldConfig(area=(0.02, 0.10), enter=0.0, leave=0.0, exclude=(ZORB,), target_pairs=(ZORB,))
+"""Each clip has one zorb, the target; the two others share its colour and its shape."""
 QUESTION, ANSWER = "Segment the {name}.", "Here it is: [1]."
 CLIPS = 20
 

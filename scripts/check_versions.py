@@ -39,7 +39,7 @@ TESTS = (
         "tests/core",
         "tests/output",
         "tests/processing",
-        "tests/test_loading.py",
+        "tests/loading",
         "tests/model/test_weights.py",
     ),
     *("tests/model/test_backbone.py", "tests/inference/test_session_file.py", "tests/cli/test_ask.py"),

@@ -1,9 +1,14 @@
 """The benchmarks run and print their tables; what they measure is for quiet machines."""
 
+import importlib.util
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+import pytest
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("--layers", "2", "--width", "128", "--repeats", "1")
@@ -12,7 +17,7 @@ SMALL = ("--layers", "2", "--width", "128", "--repeats", "1")
 def run(name: str, *options: str) -> tuple[list[list[str]], str]:
     """The cells of the table that a benchmark prints, without its head, and everything it prints."""
     command = [sys.executable, f"benchmarks/{name}", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=600)
     lines = [line for line in done.stdout.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[1:]], done.stdout
 
@@ -70,3 +75,56 @@ def test_a_long_file_is_opened_quickly_a_second_time_and_loaders_give_samples() 
     assert {line.split(" |")[0] for line in printed.splitlines() if line.count("|") == 7} >= {
         *("| segment", "| refer", "| describe", "| remember")
     }
+
+
+def test_the_published_sizes_are_those_of_the_readme() -> None:
+    rows, printed = run("real_size.py", "--dry-run")
+    found = [[float(cell) for cell in row[1:]] for row in rows if row[0] in ("decoder layers", "all")]
+    readme = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| [37]B: (?:decoder layers|all) \| (.*) \|$", readme, re.MULTILINE)
+    assert found == [[float(cell) for cell in line.split("|")[:4]] for line in told] and len(found) == 4
+    assert re.findall(r"keys and values: (\S+) kB", printed) == ["36.9", "57.3"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchao") is None, reason="needs torchao")
+def test_int8_makes_the_weights_smaller_and_changes_little() -> None:
+    rows, printed = run("int8.py", "--clips", "1", "--wordings", "2")
+    found = {row[0]: row[1:] for row in rows}
+    assert float(found["weights, MB"][1]) < float(found["weights, MB"][0])
+    assert abs(float(found["J&F with the target"][2])) < 0.05
+    assert "equal texts: 100.0 % of 2" in printed
+
+
+def test_quality_is_measured_on_what_was_kept(tmp_path: Path) -> None:
+    from unipixel.archive.quality import NAMES
+
+    draw, kept = np.random.default_rng(0), tmp_path / "kept.npz"
+    ious = draw.permutation(np.linspace(0, 1, 100))
+    signs = np.full((100, len(NAMES)), 0.5)
+    signs[:, NAMES.index("score")] = ious  # a decoder that is always right about itself
+    clips, kinds = np.repeat([f"clip {number}" for number in range(10)], 10), np.tile(["words", "box"], 50)
+    np.savez(kept, signs=signs, ious=ious, clips=clips, kinds=kinds)
+    plot = tmp_path / "plot.svg"
+    rows, _ = run("quality.py", "measure", "--from", str(kept), "--plot", str(plot))
+    alone = [row for row in rows if row[1:2] == ["predicted IoU alone"]]
+    assert [row[0] for row in alone] == ["all", "words", "box"]
+    assert all(row[2].split(" ")[0] == row[3] for row in alone), "of a right order none is missed"
+    assert alone[0][3] == "0.40", "50 of 100 are bad, and 20 are looked at"
+    bins = [row for row in rows if len(row) == 3 and row[0].isdigit()]
+    assert sum(int(row[0]) for row in bins) == 100
+    assert plot.read_text(encoding="utf-8").count("<circle") == len(bins)
+    _, fitted = run("quality.py", "fit", "--from", str(kept))
+    weights = {line.split()[0]: float(line.split()[1]) for line in fitted.splitlines()[2:]}
+    assert list(weights) == ["constant", *NAMES]
+    assert weights["score"] > 1 and max(abs(weights[name]) for name in NAMES if name != "score") < 0.1
+
+
+def test_finished_runs_of_an_ablation_are_told_with_their_range(tmp_path: Path) -> None:
+    _, listed = run("ablations.py", "--list")
+    assert {line.split(" ")[0] for line in listed.splitlines()} >= {"memory", "propagation", "hidden_tokens"}
+    for seed, value in enumerate((0.5, 0.7)):
+        done = tmp_path / "memory" / f"with_{seed}" / "scores.json"
+        done.parent.mkdir(parents=True)
+        done.write_text(json.dumps({"region_choices": value}))
+    rows, _ = run("ablations.py", "memory", "--table", "-o", str(tmp_path))
+    assert rows == [["with", "0.600 (0.500 to 0.700)"], ["without"]]

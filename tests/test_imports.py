@@ -17,6 +17,7 @@ PACKAGE = Path(unipixel.__file__).parent
 # everything, inside its functions.
 ALLOWED = {
     "errors": set(),
+    "late_names": set(),
     "hub": {"errors"},
     "footprint": {"errors"},
     "core": {"errors"},
@@ -27,7 +28,7 @@ ALLOWED = {
     "processing": {"core", "model", "errors"},
     "inference": {"core", "model", "output", "processing", "errors"},
     "predictor": {"core", "model", "processing", "inference", "errors"},
-    "loading": {"core", "footprint", "hub", "model", "processing", "predictor", "errors"},
+    "loading": {"core", "footprint", "hub", "inference", "model", "processing", "predictor", "errors"},
     "training": {
         "core",
         "data",
@@ -45,6 +46,7 @@ ALLOWED = {
         "evaluation",
         "hub",
         "inference",
+        "late_names",
         "loading",
         "model",
         "output",
@@ -52,8 +54,9 @@ ALLOWED = {
         "processing",
         "errors",
     },
+    "cvat": {"core", "inference", "loading", "model", "predictor", "errors"},
     "parity": {"core", "inference", "model", "processing", "predictor", "loading", "errors"},
-    "serving": {"core", "output", "inference", "predictor", "loading", "errors"},
+    "serving": {"archive", "core", "output", "inference", "predictor", "loading", "errors"},
 }
 HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "peft", "huggingface_hub"}
 TORCH_FREE = {"errors", "core", "hub", "output", "data", "evaluation"}

@@ -6,10 +6,12 @@ answer = model.ask("clip.mp4", "Please segment the red circle in this video.")
 print(answer.text, answer.objects[0].masks.area)
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from unipixel.late_names import late_names
 
 if TYPE_CHECKING:
+    from unipixel.core.mask_options import MaskOptions
     from unipixel.core.masks import RLE, FrameMask, MaskTrack
     from unipixel.core.media import Clip
     from unipixel.core.objects import SessionObject
@@ -29,14 +31,8 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from unipixel.inference.live import LiveTracker
-    from unipixel.inference.session import (
-        AnswerInterrupted,
-        AnswerStream,
-        Exchange,
-        Question,
-        Session,
-        ask_together,
-    )
+    from unipixel.inference.questions import AnswerInterrupted, AnswerStream, Exchange, Question, ask_together
+    from unipixel.inference.session import Session
     from unipixel.loading import load, save
     from unipixel.predictor import Predictor
     from unipixel.serving.client import Client
@@ -53,6 +49,7 @@ _HOMES = {
     "Box": "core.prompts",
     "RegionMask": "core.prompts",
     "Scribble": "core.prompts",
+    "MaskOptions": "core.mask_options",
     "RLE": "core.masks",
     "FrameMask": "core.masks",
     "MaskTrack": "core.masks",
@@ -66,15 +63,15 @@ _HOMES = {
     "Progress": "core.progress",
     "SessionObject": "core.objects",
     "Session": "inference.session",
-    "AnswerStream": "inference.session",
-    "ask_together": "inference.session",
+    "AnswerStream": "inference.questions",
+    "ask_together": "inference.questions",
     "LiveTracker": "inference.live",
     "PixelAnswer": "core.pixel_qa",
     "PixelQaWording": "core.pixel_qa",
     "Client": "serving.client",
-    "AnswerInterrupted": "inference.session",
-    "Exchange": "inference.session",
-    "Question": "inference.session",
+    "AnswerInterrupted": "inference.questions",
+    "Exchange": "inference.questions",
+    "Question": "inference.questions",
     "OnProgress": "core.progress",
     "SessionError": "errors",
     "PromptError": "errors",
@@ -98,6 +95,7 @@ __all__ = [
     "Exchange",
     "FrameMask",
     "LiveTracker",
+    "MaskOptions",
     "MaskTrack",
     "MediaError",
     "Mention",
@@ -129,12 +127,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'unipixel' has no attribute {name!r}")
-    value = getattr(import_module(f"unipixel.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = late_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -23,8 +23,9 @@ CONFIG = "config.json"
 """The file by which a folder is known to be a checkpoint."""
 
 
-def find_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
-    """The folder of a bundled model, a local path or a hub id (fetched if need be).
+def find_checkpoint(name_or_path: str | os.PathLike[str], and_also: Sequence[str] = ()) -> Path:
+    """The folder of a bundled model, a local path or a hub id (fetched if need be, with files of the patterns
+    `and_also`).
 
     Raises WeightsError for a file, a folder that holds no checkpoint and a name that nothing is known by.
     """
@@ -40,13 +41,33 @@ def find_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
     if os.path.exists(path):
         raise WeightsError(f"{path} is a file; give the checkpoint's folder")
     if name.count("/") == 1 and not name.startswith((".", "/")):
-        return _fetch(name)
+        return _fetch(name, and_also)
     closest = difflib.get_close_matches(name, [*BUNDLED, *PUBLISHED], n=1, cutoff=0.3)
     hint = f"; did you mean {closest[0]!r}?" if closest else "."
     raise WeightsError(
         f"unknown model {name!r}{hint} Give a folder, a hub id (owner/name) or one of: "
         f"{', '.join([*BUNDLED, *PUBLISHED])}"
     )
+
+
+def find_sam2(name_or_path: str | os.PathLike[str]) -> Path:
+    """Weights of SAM 2.1: Meta's file, or the folder of a checkpoint that holds a mask decoder; of a folder
+    or hub id with a `.pt` file, that file.
+
+    Raises WeightsError for a folder with several such files or with nothing, and for an unknown name.
+    """
+    path = Path(name_or_path)
+    if os.path.isfile(path):
+        return path
+    is_ours = os.fspath(name_or_path) in BUNDLED
+    folder = (
+        path if os.path.isdir(path) and not is_ours else find_checkpoint(name_or_path, and_also=("*.pt",))
+    )
+    files = sorted(folder.glob("*.pt"))
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise WeightsError(f"{folder} holds several files of weights ({names}); name one of them")
+    return files[0] if files else find_checkpoint(folder)
 
 
 def is_adapter(folder: Path) -> bool:
@@ -56,12 +77,13 @@ def is_adapter(folder: Path) -> bool:
     )
 
 
-def _fetch(name: str) -> Path:
+def _fetch(name: str, and_also: Sequence[str] = ()) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja"]))
+        patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", *and_also]
+        return Path(snapshot_download(name, allow_patterns=patterns))
     except HFValidationError as error:
         raise WeightsError(
             f"{name!r} is no folder that can be found, and cannot be a hub id (owner/name); check the path"

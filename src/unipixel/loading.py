@@ -16,9 +16,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from unipixel.core.mask_options import PUBLISHED_WAY, MaskOptions
 from unipixel.errors import ConfigError, OutputError, WeightsError
 from unipixel.footprint import check_memory, estimate_bytes
-from unipixel.hub import find_checkpoint, is_adapter
+from unipixel.hub import find_checkpoint, find_sam2, is_adapter
+from unipixel.inference.mask_way import MaskWay
+from unipixel.inference.propagation import Propagator
 from unipixel.model import checkpoint as layouts
 from unipixel.model.checkpoint import Layout, read_config, shapes_of, write_checkpoint
 from unipixel.model.compiling import compile_parts
@@ -26,10 +29,11 @@ from unipixel.model.config import ModelConfig
 from unipixel.model.families import get_family, plain_family
 from unipixel.model.own_parts import check_consent
 from unipixel.model.quantise import check_form, is_quantised, quantise_language, saved_bytes
-from unipixel.model.sam2 import Sam2Config
+from unipixel.model.sam2 import Sam2, Sam2Config
 from unipixel.model.unipixel import UniPixel
 from unipixel.model.weights import (
     adapter_name,
+    check_fit,
     grow_vocabulary,
     load_state,
     merge_adapter,
@@ -37,7 +41,9 @@ from unipixel.model.weights import (
     published_state,
     read_json,
     read_sam2_state,
+    read_shapes,
     read_tensors,
+    shapes_in,
     weight_files,
 )
 from unipixel.predictor import Predictor
@@ -53,6 +59,8 @@ POSITION_MATRICES = (
 )
 """Random matrices that published adapter checkpoints leave out (architecture.md section 4)."""
 POSITION_SEED = 0
+SAM2_PRESETS = ("t", "s", "b+", "l")
+"""Meta's sizes."""
 OWN_PARTS = ("seg_head.", "ref_encoder.", "ref_proj", "tem_", "msk_proj.")
 """What a fresh model does not find in its base and SAM 2.1 (published prefixes)."""
 
@@ -69,6 +77,7 @@ def load(
     trust_code: bool = False,
     language: str = "full",
     compiled: bool = False,
+    masks: MaskOptions = PUBLISHED_WAY,
 ) -> Predictor:
     """Open a model.
 
@@ -81,7 +90,8 @@ def load(
     float32) or a torch dtype's name. trust_code: run the code of parts of a user's own that the checkpoint
     names. language: "full", or "int8" for a language model with 8-bit weights and all else as it is (needs
     torchao; cpu and cuda); such a model only answers. compiled: compile what has fixed shapes, once, now;
-    where that fails, a warning says so and nothing is compiled.
+    where that fails, a warning says so and nothing is compiled. masks: how masks are made of answers; the
+    published way unless said otherwise.
 
     Raises WeightsError when something is missing, unexpected or does not fit, into memory too, and
     ConfigError for an option without use; nothing is ignored.
@@ -111,7 +121,65 @@ def load(
     log.info(
         "opened %s; licences: weights %s; base %s; data %s", folder, terms.weights, terms.base, terms.data
     )
-    return opened
+    return with_masks(opened, masks)
+
+
+def with_masks(opened: Predictor, options: MaskOptions) -> Predictor:
+    """The same model, with another way to make masks of its answers. WeightsError if the weights that are to
+    follow objects cannot be opened or are of no known size."""
+    if options == opened.way.options:
+        return opened
+    named = options.propagate_with
+    propagator = open_propagator(named, opened) if named is not None else None
+    return replace(opened, way=MaskWay(options, propagator))
+
+
+def open_propagator(named: str | os.PathLike[str], opened: Predictor) -> Propagator:
+    """Weights of SAM 2.1 that follow the objects of an opened model, where it is and in its precision.
+
+    named: Meta's file, a folder with one, a checkpoint of ours or the published layout (of which only the
+    mask decoder is taken), or a hub id of either. Sizes are those of an architecture file beside it, else
+    those of the opened model or of a preset, whichever fits. Raises WeightsError.
+    """
+    source, state = _read_sam2(named)
+    for sizes in _possible_sizes(source, opened.config.sam2):
+        with torch.device("meta"):
+            wanted = {f"sam2.{name}": one.shape for name, one in Sam2(sizes).state_dict().items()}
+        if wanted == {name: one.shape for name, one in state.items()}:
+            break
+    else:
+        raise WeightsError(
+            f"{source} holds no SAM 2.1 weights of a known size; give Meta's file, or a checkpoint with its "
+            f"{layouts.CONFIG}"
+        )
+    with _default_dtype(opened.dtype):
+        sam2 = Sam2(sizes)
+    sam2.load_state_dict({name.removeprefix("sam2."): one for name, one in state.items()})
+    return Propagator(sam2.eval().requires_grad_(False).to(opened.device))
+
+
+def _read_sam2(named: str | os.PathLike[str]) -> tuple[Path, dict[str, Tensor]]:
+    """The file or folder that holds a mask decoder's weights, and those, under `sam2.*`."""
+    place = find_sam2(named)
+    if place.is_file():
+        return place, read_sam2_state(place)
+    state = {adapter_name(name): one for name, one in read_tensors(weight_files(place)).items()}
+    return place, {name: one for name, one in state.items() if name.startswith("sam2.")}
+
+
+def _possible_sizes(place: Path, own: Sam2Config) -> Iterator[Sam2Config]:
+    """Sizes that weights may have, the likeliest first."""
+    folder = place if place.is_dir() else place.parent
+    if os.path.isfile(folder / layouts.ARCHITECTURE):
+        with layouts.blame(folder / layouts.ARCHITECTURE):
+            yield Sam2Config.from_architecture(read_json(folder / layouts.ARCHITECTURE))
+    config = read_json(folder / layouts.CONFIG) if place.is_dir() else {}
+    if isinstance(config.get("sam2"), dict):  # our layout
+        with layouts.blame(folder / layouts.CONFIG):
+            yield Sam2Config.from_architecture(config["sam2"])
+    yield own
+    for preset in SAM2_PRESETS:
+        yield Sam2Config.preset(preset, image_size=own.image_size)
 
 
 def choose_device(device: str) -> torch.device:
@@ -182,7 +250,9 @@ def _open_whole(folder: Path, target: _Target) -> Predictor:
     config = read_config(folder, tokenizer.ids())
     check_consent(config.own_parts, target.trust_code, str(folder))
     files = weight_files(folder)
-    target.check_room(_shapes(config, folder), str(folder))
+    shapes = _shapes(config, folder)
+    check_fit(shapes, read_shapes(files), str(folder))
+    target.check_room(shapes, str(folder))
     model = empty_model(config, target.dtype)
     load_state(model, read_tensors(files), str(folder))
     return Predictor(model, Processor(config, tokenizer), (folder,))
@@ -206,9 +276,10 @@ def _open_adapter(folder: Path, given: _Given, target: _Target) -> Predictor:
     state = _read_base(base_folder)
     if given.sam2 is not None:
         state |= read_sam2_state(given.sam2)
-    state = merge_adapter(state, folder)
+    state = _with_position_matrices(merge_adapter(state, folder), shapes, folder)
+    check_fit(shapes, shapes_in(state), source)
     model = empty_model(config, target.dtype)
-    load_state(model, _with_position_matrices(state, model, folder), source)
+    load_state(model, state, source)
     return Predictor(model, Processor(config, tokenizer), (folder, base_folder))
 
 
@@ -235,14 +306,15 @@ def _find_base(folder: Path, base: str | os.PathLike[str] | None) -> Path:
         ) from error
 
 
-def _with_position_matrices(state: Mapping[str, Tensor], model: UniPixel, folder: Path) -> dict[str, Tensor]:
+def _with_position_matrices(
+    state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], folder: Path
+) -> dict[str, Tensor]:
     """Draw the matrices that a partial file left out, from a fixed seed, and say so."""
     filled = dict(state)
     generator = torch.Generator().manual_seed(POSITION_SEED)
-    own = {name: tensor for name, tensor in published_state(model).items() if name in POSITION_MATRICES}
     missing = [name for name in POSITION_MATRICES if name not in filled]
     for name in missing:
-        filled[name] = torch.randn(own[name].shape, generator=generator)
+        filled[name] = torch.randn(shapes[name], generator=generator)
     if missing:
         warnings.warn(
             f"{folder} does not hold the random position matrices with which it was trained "
@@ -270,14 +342,21 @@ def _start_fresh(folder: Path, title: str, given: _Given, target: _Target) -> Pr
         config = layouts.from_published(read_json(folder / layouts.CONFIG), tokenizer.ids(), sizes)
         config = layouts.with_vocabulary(layouts.with_defects(config, published=False), rows)
     config = replace(config, licences=layouts.FRESH_LICENCES)
-    target.check_room(_shapes(config, folder), source)
+    shapes = _shapes(config, folder)
+    target.check_room(shapes, source)
     parts = grow_vocabulary(_read_base(folder), rows) | read_sam2_state(given.sam2)
+    check_fit(_brought(shapes), _brought(shapes_in(parts)), source)
     with _seeded(given.seed or 0):
         model = _model_for_parts(config, target.dtype)
         own = {name: tensor for name, tensor in published_state(model).items() if name.startswith(OWN_PARTS)}
         load_state(model, own | parts, source)
         layouts.initialise_own_parts(model)
     return Predictor(model, Processor(config, tokenizer), (folder, given.sam2))
+
+
+def _brought(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Those of a model's tensors that a fresh one finds in its base and SAM 2.1."""
+    return {name: shape for name, shape in shapes.items() if not name.startswith(OWN_PARTS)}
 
 
 def _sam2_sizes(file: Path, preset: str) -> Sam2Config:

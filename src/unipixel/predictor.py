@@ -15,8 +15,8 @@ from unipixel.core.prompts import Prompt
 from unipixel.core.request import Decoding, PixelBudget, Request
 from unipixel.core.response import Response
 from unipixel.inference.answering import Asked, answer
-from unipixel.inference.encoded_clip import EncodedClip
 from unipixel.inference.live import LiveTracker
+from unipixel.inference.mask_way import MaskWay
 from unipixel.inference.pixel_qa import PixelAnswer, PixelQaWording, Unseen, pixel_qa
 from unipixel.inference.session import KEEP_BYTES, Session
 from unipixel.model.config import ModelConfig
@@ -26,11 +26,12 @@ from unipixel.processing.processor import Processor
 
 @dataclass(frozen=True)
 class Predictor:
-    """An opened model. It holds no state between calls."""
+    """An opened model. It holds no state between calls. way: how masks are made of its answers."""
 
     model: UniPixel
     processor: Processor
     sources: tuple[Path, ...] = field(default=())
+    way: MaskWay = field(default_factory=MaskWay)
 
     @property
     def config(self) -> ModelConfig:
@@ -67,6 +68,7 @@ class Predictor:
             pixels=pixels,
             keep_bytes=keep_bytes,
             on_progress=on_progress,
+            way=self.way,
         )
 
     def load_session(
@@ -127,7 +129,8 @@ class Predictor:
 
     def answer(self, requests: Sequence[Request]) -> list[Response]:
         """Answer requests as one batch; each answer is the same as alone."""
-        asked = [
-            Asked(request, EncodedClip(self.model, self.processor, request.clip)) for request in requests
-        ]
-        return answer(self.model, self.processor, asked)
+        return answer(self.model, self.processor, [self._asked(request) for request in requests])
+
+    def _asked(self, request: Request) -> Asked:
+        clip = self.way.encoded(self.model, self.processor, request.clip)
+        return Asked(self.way.showing(request, self.processor, clip), clip, self.way)

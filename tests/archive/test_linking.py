@@ -65,3 +65,10 @@ def test_queries_do_not_share_numbers() -> None:
 def test_a_text_speaks_of_the_numbers_of_the_item() -> None:
     unit = Unit(0, 0, "It is [0], or [1].", (FoundObject(3), FoundObject(None)), spans=((6, 9), (14, 17)))
     assert unit.said([12, None]) == "It is [12], or [not seen]."
+
+
+def test_the_parts_of_a_mask_that_was_split_stand_beside_each_other() -> None:
+    objects = (FoundObject(3, part_of=0), FoundObject(None), FoundObject(3, part_of=0))
+    unit = Unit(0, 0, "It is [0], or [1].", objects, spans=((6, 9), (14, 17)))
+    assert unit.said([4, None, 9]) == "It is [4], [9], or [not seen]."
+    assert unit.said([None, 2, 9]) == "It is [9], or [2]."

@@ -1,4 +1,7 @@
-"""Clips: every kind of picture and video that a person may give, and what is said about broken ones."""
+"""Clips: every kind of picture and video that a person may give, and what is said about broken ones.
+
+Over 500 lines: the broken files are made from the whole ones, by the same few helpers.
+"""
 
 import pickle
 import struct

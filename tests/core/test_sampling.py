@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unipixel.core.sampling import keep_frames, random_indices, uniform_indices
+from unipixel.core.sampling import change_indices, keep_frames, random_indices, uniform_indices
 from unipixel.errors import RequestError
 
 
@@ -40,6 +40,31 @@ def test_every_frame_is_taken_when_there_are_not_more(available: int, requested:
 
 def test_one_of_several_frames_is_the_first() -> None:
     assert uniform_indices(9, 1) == [0]
+
+
+@given(st.lists(st.sampled_from([0.0, 0.01, 1.0, 100.0]), max_size=60), st.integers(1, 40))
+def test_frames_by_change_are_different_ones_from_the_first_to_the_last(
+    changes: list[float], requested: int
+) -> None:
+    indices = change_indices(changes, requested)
+    assert len(indices) == min(len(changes) + 1, requested) and indices[0] == 0
+    assert all(a < b for a, b in pairwise(indices))
+    assert indices[-1] == len(changes) or requested == 1
+
+
+def test_where_much_changes_more_frames_are_taken() -> None:
+    moving = [0.0] * 50 + [1.0] * 10 + [0.0] * 39
+    assert sum(50 <= index <= 60 for index in change_indices(moving, 9)) == 5
+    assert sum(50 <= index <= 60 for index in uniform_indices(100, 9)) == 1
+
+
+def test_one_cut_does_not_draw_all_frames() -> None:
+    cut = change_indices([0.0] * 50 + [1.0] + [0.0] * 48, 5)
+    assert max(b - a for a, b in pairwise(cut)) < 40
+
+
+def test_a_still_clip_is_sampled_evenly() -> None:
+    assert change_indices([0.0] * 99, 7) == uniform_indices(100, 7)
 
 
 def test_a_negative_number_of_frames_is_refused() -> None:

@@ -10,6 +10,8 @@ from PIL import Image
 
 import unipixel
 from unipixel.core.writing import write_picture, write_video
+from unipixel.data.checking import check_jsonl
+from unipixel.errors import DataError
 
 WIDTH, HEIGHT, FPS, NUM_FRAMES = 160, 120, 8, 24
 DOCUMENT = Path(unipixel.__file__).parents[2] / "docs" / "data.md"
@@ -38,3 +40,10 @@ def written(folder: Path, *items: Any, name: str = "mine.jsonl") -> Path:
     file = folder / name
     file.write_text("".join(json.dumps(item) + "\n" for item in items), "utf-8")
     return file
+
+
+def problems(file: Path, root: Path | None = None) -> list[str]:
+    """What `check` says about a file."""
+    found: list[DataError] = []
+    check_jsonl(file, root, found.append)
+    return [str(problem) for problem in found]

@@ -1,4 +1,7 @@
-"""From sample to conversation: what is shown, said, pointed at and wanted, in both readings."""
+"""From sample to conversation: what is shown, said, pointed at and wanted, in both readings.
+
+Over 500 lines: all tasks share the samples at the top.
+"""
 
 import pickle
 import re

@@ -1,4 +1,7 @@
-"""Every data set of regions, talk and choices is read from its published layout: texts, masks, filters."""
+"""Every data set of regions, talk and choices is read from its published layout: texts, masks, filters.
+
+Over 500 lines: one section for each publisher, checked by the same helpers.
+"""
 
 import json
 import pickle

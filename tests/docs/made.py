@@ -36,6 +36,8 @@ ROOMS = {
     "loading": "open, save, start afresh",
     "training": "recipes, the loop, adapters, several processes; the small model from nothing",
     "archive": "annotating folders: windows, identities, resume, workers",
+    "cvat": "functions for CVAT: detection and tracking",
+    "late_names": "public names that are imported when they are first used",
     "parity": "the golden cases",
     "serving": "HTTP server, page, torch-free client",
 }

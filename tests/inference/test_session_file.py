@@ -21,7 +21,8 @@ from unipixel.core.prompts import Box, Point, Scribble
 from unipixel.core.request import Decoding
 from unipixel.core.writing import write_picture, write_video
 from unipixel.errors import MediaError, OutputError, SessionError
-from unipixel.inference.session import Session, ask_together
+from unipixel.inference.questions import ask_together
+from unipixel.inference.session import Session
 from unipixel.inference.session_file import fingerprint
 from unipixel.loading import load
 from unipixel.predictor import Predictor

@@ -262,6 +262,24 @@ def test_state_stays_small_on_a_long_stream(small: Sam2) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("kind", ["hidden", "points", "mask"])
+def test_a_look_sees_what_a_first_step_sees_and_encodes_no_memory(
+    small: Sam2, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    tracker, frame = MaskTracker(small), small.encode(torch.randn(1, 3, 64, 64))
+    prompt = {
+        "hidden": MaskPrompt(hidden=torch.randn(2, 2, 32)),
+        "points": MaskPrompt(points=torch.rand(2, 1, 2) * 64, labels=torch.ones(2, 1)),
+        "mask": MaskPrompt(mask=torch.ones(2, 1, 64, 64)),
+    }[kind]
+    stepped, _ = tracker.step(tracker.start(5, 1, 3), frame, prompt)
+    monkeypatch.delattr(MaskTracker, "_memorise")
+    seen = tracker.look(frame, prompt)
+    for field in ("logits", "candidates", "ious", "object_score"):
+        assert torch.equal(getattr(seen, field), getattr(stepped, field))
+
+
+@torch.no_grad()
 def test_a_step_leaves_its_state_as_it_was(small: Sam2) -> None:
     tracker, frame = MaskTracker(small), small.encode(torch.randn(1, 3, 64, 64))
     _, state = tracker.step(tracker.start(4), frame, MaskPrompt(hidden=torch.ones(1, 2, 32)))

@@ -14,7 +14,7 @@ from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.objects import Pointing, SessionObject
 from unipixel.core.prompts import Box, Point, Prompt, RegionMask, Scribble
 from unipixel.errors import UniPixelError
-from unipixel.inference.session import Exchange
+from unipixel.inference.questions import Exchange
 from unipixel.loading import load
 from unipixel.predictor import Predictor
 

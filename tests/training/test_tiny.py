@@ -10,7 +10,6 @@ import torch
 
 import unipixel
 from unipixel.core import tokens as control
-from unipixel.data.registry import open_dataset
 from unipixel.training import recipes
 from unipixel.training.tiny.language_phase import LanguagePhase, Told, _tell, draw_talk, wanted_tokens
 from unipixel.training.tiny.loop import Schedule, StepResult, TrainingError, train
@@ -20,7 +19,7 @@ from unipixel.training.tiny.model import CONTROL_TOKENS, SIDE, VOCABULARY, make_
 from unipixel.training.tiny.names import NameTable, matches
 from unipixel.training.tiny.scenes import BatchPlan, draw_batch
 from unipixel.training.tiny.visual_phase import VisualPhase, draw_sights
-from unipixel.training.tiny.workshop import Budget, Workshop
+from unipixel.training.tiny.workshop import NAMES, TALK, Budget, Workshop, talk_plan
 
 SMALL = BatchPlan(num_scenes=2, num_frames=2, side=SIDE)
 
@@ -38,10 +37,19 @@ def test_batches_are_the_same_whenever_they_are_drawn(workshop: Workshop) -> Non
     first, again = draw_batch(SMALL, 40), draw_batch(SMALL, 40)
     assert torch.equal(first.frames, again.frames) and torch.equal(first.masks, again.masks)
     assert not torch.equal(first.frames[0], draw_batch(SMALL, 42).frames[0])
-    plan = replace(workshop.talk(), size=4)
+    plan = talk_plan(TALK, 4, 0)
     said, same = (draw_talk(plan, workshop.processor, 40) for _ in range(2))
     assert torch.equal(said.what.inputs.token_ids, same.what.inputs.token_ids)
     assert said.told == same.told
+
+
+def test_a_language_phase_may_ask_less_of_a_sample(workshop: Workshop) -> None:
+    plan = talk_plan(NAMES, 6, 0)
+    for rounds in (1, 2, None):
+        batch = draw_talk(replace(plan, rounds=rounds), workshop.processor, 40)
+        turns = (batch.what.inputs.token_ids == workshop.processor.config.tokens.turn_end).sum(1)
+        asked = (turns - 1) // 2  # a turn of the system, then questions and answers
+        assert int(asked.max()) == (rounds or int(asked.max())) and (rounds or int(asked.max()) > 2)
 
 
 @pytest.mark.parametrize("kind", ["name", "absent", "described", "point", "box", "mask", "correction"])
@@ -115,8 +123,7 @@ def test_what_a_mask_shall_say_is_a_name_and_a_place() -> None:
 
 
 def test_a_language_step_reaches_the_language_side_alone(workshop: Workshop) -> None:
-    pointing = open_dataset("made_up_pixelqa", "train", ".", frames="2")
-    plan = replace(workshop.talk(), datasets=((pointing, 1.0),), size=4)
+    plan = talk_plan((("made_up_pixelqa", "2", 1.0),), 4, 0)
     phase = LanguagePhase(workshop.model, workshop.table, workshop.processor, plan)
     batch = draw_talk(plan, workshop.processor, 0)
     told = [what for what in batch.told if what is not None]

@@ -7,14 +7,17 @@
     for item in read_annotations("out"): ...
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from unipixel.late_names import late_names
 
 if TYPE_CHECKING:
     from unipixel.archive.boxes import import_marked
     from unipixel.archive.inputs import Asked, find_items, read_prompts
     from unipixel.archive.items import Item, Mark, Marked, Words
     from unipixel.archive.lines import Annotated, AnnotatedObject, ItemMask, read_annotations
+    from unipixel.archive.review import Review
+    from unipixel.archive.review_export import Exported, export_review
     from unipixel.archive.run import ArchiveProgress, Manner, Report, annotate
     from unipixel.archive.settings import ModelName, Output, Settings
     from unipixel.archive.windows import Cut
@@ -40,6 +43,9 @@ _HOMES = {
     "Annotated": "lines",
     "AnnotatedObject": "lines",
     "ItemMask": "lines",
+    "Review": "review",
+    "export_review": "review_export",
+    "Exported": "review_export",
 }
 
 __all__ = [
@@ -48,6 +54,7 @@ __all__ = [
     "ArchiveProgress",
     "Asked",
     "Cut",
+    "Exported",
     "Item",
     "ItemMask",
     "Manner",
@@ -56,19 +63,15 @@ __all__ = [
     "ModelName",
     "Output",
     "Report",
+    "Review",
     "Settings",
     "Words",
     "annotate",
+    "export_review",
     "find_items",
     "import_marked",
     "read_annotations",
     "read_prompts",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'unipixel.archive' has no attribute {name!r}")
-    value = getattr(import_module(f"unipixel.archive.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = late_names(__name__, _HOMES)

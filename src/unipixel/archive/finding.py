@@ -15,24 +15,25 @@ import torch
 from torch import Tensor
 
 from unipixel.archive.items import Item, Mark, Marked, Words
-from unipixel.archive.observing import Observing, observed
+from unipixel.archive.observing import Observing, observed, read_observed
 from unipixel.archive.quality import DIGITS, RATE, Observed, Rate, is_seen, observe
 from unipixel.archive.settings import KEEP_BYTES, Settings
-from unipixel.archive.starting import Starter
 from unipixel.archive.units import FoundMask, FoundObject, Unit
 from unipixel.archive.windows import Window, part_of
-from unipixel.core.masks import RLE
+from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.media import Clip, check_sides
 from unipixel.core.objects import Pointing, SessionObject
 from unipixel.core.prompts import Box, Point, Prompt, RegionMask
 from unipixel.core.question import ask_about
 from unipixel.core.sampling import uniform_indices
+from unipixel.core.splitting import split_track
 from unipixel.errors import PromptError, UniPixelError
 from unipixel.inference.answering import Asked, Spoken, speak
 from unipixel.inference.encoded_clip import EncodedClip
 from unipixel.inference.prompting import groups
-from unipixel.inference.tracking import Followed, PromptedFrame
-from unipixel.model.sam2 import MaskPrompt
+from unipixel.inference.starting import STARTERS, Starter, look
+from unipixel.inference.tracking import Followed, said
+from unipixel.loading import with_masks
 from unipixel.model.sam2.together import OBJECTS_AT_ONCE
 from unipixel.predictor import Predictor
 from unipixel.processing.processor import PreparedQuestion
@@ -76,7 +77,7 @@ class Finder:
     """Finds objects with one model. It holds no state between calls."""
 
     def __init__(self, predictor: Predictor, settings: Settings, rate: Rate = RATE) -> None:
-        self.predictor = predictor
+        self.predictor = with_masks(predictor, settings.masks)
         self.settings = settings
         self.rate = rate
 
@@ -84,7 +85,7 @@ class Finder:
         """Units of each task, one for each of its queries; what goes wrong is in them."""
         works = [_Work(task, self.predictor, self.rate) for task in tasks]
         self._speak(works)
-        return [work.units(self.settings.chosen_starter) for work in works]
+        return [work.units(STARTERS[self.settings.masks.start]) for work in works]
 
     def _speak(self, works: Sequence[_Work]) -> None:
         rows = (
@@ -107,16 +108,15 @@ class Finder:
         assert isinstance(query, Words), f"query {number} of {work.task.item.id} is no question"
         try:
             check_sides(work.clip)
-            work.asked[number] = Asked(
-                ask_about(
-                    work.shown.clip,
-                    query.text,
-                    num_frames=settings.num_frames,
-                    pixels=settings.pixels,
-                    decoding=settings.decoding,
-                ),
-                work.shown,
+            request = ask_about(
+                work.shown.clip,
+                query.text,
+                num_frames=settings.num_frames,
+                pixels=settings.pixels,
+                decoding=settings.decoding,
             )
+            request = self.predictor.way.showing(request, self.predictor.processor, work.shown)
+            work.asked[number] = Asked(request, work.shown)
         except ITEM_ERRORS as error:
             work.failures[number] = why(error)
             return False
@@ -144,13 +144,13 @@ class _Work:
 
     def __init__(self, task: Task, predictor: Predictor, rate: Rate) -> None:
         self.task, self.rate = task, rate
-        self.model, self.processor = predictor.model, predictor.processor
+        self.model, self.processor, self.way = predictor.model, predictor.processor, predictor.way
         outside = {mark.frame for mark in task.carried.values()}.difference(task.frames)
         self.frames = tuple(sorted(outside.union(task.frames)))
         """Of the window, and those outside it from which objects are known."""
         self.before = sum(frame < task.frames[0] for frame in outside)
         self.clip = part_of(task.clip, self.frames)
-        self.encoded = EncodedClip(predictor.model, predictor.processor, self.clip, KEEP_BYTES)
+        self.encoded = self.way.encoded(predictor.model, predictor.processor, self.clip, KEEP_BYTES)
         self.shown = self.encoded  # what the language model sees: the window alone
         if outside:
             window = part_of(task.clip, task.frames)
@@ -183,8 +183,10 @@ class _Work:
         question, spoken = self.spoken[number]
         text, mentions = self.processor.words(question, spoken.token_ids)
         spans = tuple((mention.start, mention.stop) for mention in mentions)
-        each = tuple(objects.get(place, FoundObject(None)) for place in range(len(spans)))
-        return Unit(window, number, text, each, spans=spans)
+        each = [objects.get(place, FoundObject(None)) for place in range(len(spans))]
+        if self.way.options.split:
+            each = _split(each)
+        return Unit(window, number, text, tuple(each), spans=spans)
 
     # Following -------------------------------------------------------------------------------------------
 
@@ -193,8 +195,9 @@ class _Work:
         marked = self._marked()
         if not marked and not any(len(spoken.mask_prompts) for _, spoken in self.spoken.values()):
             return {}
-        for _ in self.encoded.frames.walk(0, self.clip.num_frames):  # in one pass; what fits is kept
-            pass
+        if self.encoded.frames.followed_by is None:
+            for _ in self.encoded.frames.walk(0, self.clip.num_frames):  # in one pass; what fits is kept
+                pass
         batches = [*self._said(starter), *self._pointed(marked)]
         if not batches:
             return {}
@@ -249,7 +252,7 @@ class _Work:
             for first in range(0, len(found), OBJECTS_AT_ONCE):
                 some = found[first : first + OBJECTS_AT_ONCE]
                 hidden = torch.stack([tokens for _, tokens in some])
-                batches.append(_Batch(tuple(owner for owner, _ in some), _prompted(start, hidden)))
+                batches.append(_Batch(tuple(owner for owner, _ in some), said(hidden, start)))
         return batches
 
     def _starts(self, number: int, starter: Starter) -> list[int | None]:
@@ -257,16 +260,8 @@ class _Work:
         hidden, total = spoken.mask_prompts, len(self.task.frames)
         if total == 1:
             return [self.before] * len(hidden)
-        looked = starter.candidates(question.shown.frames, total)
-        seen: list[list[Observed]] = [[] for _ in hidden]
-        for first in range(0, len(hidden), OBJECTS_AT_ONCE):
-            some = hidden[first : first + OBJECTS_AT_ONCE]
-            scouts = [_prompted(frame + self.before, some) for frame in looked]
-            found = Observing(self.model, self.encoded.frames, scouts).prompted() if scouts else ()
-            for _, by_scout in found:
-                for masks in by_scout.values():
-                    for place, mask in enumerate(masks):
-                        seen[first + place].append(observed(mask))
+        looked = [frame + self.before for frame in starter.candidates(question.shown.frames)]
+        seen = look(self.encoded.frames, looked, hidden, read_observed)
         for place, looks in enumerate(seen):
             self.looks[number, place] = {look.index: look.rle if is_seen(look) else None for look in looks}
         return [self._chosen(starter, masks) for masks in seen]
@@ -331,8 +326,25 @@ def _settled(known: SessionObject | None, mask: Observed) -> Observed:
     return mask if kept is mask else replace(mask, rle=kept.rle, score=kept.score, present=kept.present)
 
 
-def _prompted(frame: int, hidden: Tensor) -> Followed:
-    return Followed((PromptedFrame(frame, (MaskPrompt(hidden=hidden),)),))
+def _split(objects: Sequence[FoundObject]) -> list[FoundObject]:
+    """Objects whose masks are split: the largest part of each at its place, the others behind all. A part has
+    the score and the quality of the whole."""
+    places, others = list(objects), list[FoundObject]()
+    for place, one in enumerate(objects):
+        if not one.masks:
+            continue
+        whole = MaskTrack(tuple(FrameMask(mask.frame, mask.rle, mask.score, True) for mask in one.masks))
+        if len(tracks := split_track(whole)) > 1:
+            places[place], *more = (_part(one, track, place) for track in tracks)
+            others += more
+    return places + others
+
+
+def _part(one: FoundObject, track: MaskTrack, place: int) -> FoundObject:
+    masks = tuple(
+        replace(mask, rle=part.rle) for mask, part in zip(one.masks, track, strict=True) if part.rle.area
+    )
+    return FoundObject(one.start, masks, place)
 
 
 def _prompt(mark: Mark, frame: int) -> Prompt:

@@ -226,9 +226,9 @@ class Annotated:
         digest: of what was asked.
         clip: media, size, num_frames, fps, and as `frames` those that were looked at ([first, last, step]).
         queries: what was asked: {"ask": text} or {"object": number, "name": …}.
-        answers: {"query", "window", "frames": [first, last], "text"}.
-        failures: {"query", "window", "reason"}; without query and window if the item could not be opened.
-        objects: what was found.
+        answers: {"query", "window", "frames": [first, last], "text"}, and as "split" the numbers of objects
+        that are connected parts of one mask, if it was split: a heuristic. failures: {"query", "window",
+        "reason"}; without query and window if the item could not be opened. objects: what was found.
     """
 
     item: str

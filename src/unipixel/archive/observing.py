@@ -6,8 +6,9 @@ from torch import Tensor
 
 from unipixel.archive.quality import DIGITS, Observed
 from unipixel.core.masks import FrameMask
-from unipixel.inference.tracking import Track
-from unipixel.model.sam2 import FrameMasks
+from unipixel.core.media import Clip
+from unipixel.inference.tracking import Track, read_masks
+from unipixel.model.sam2 import Sighting
 
 CUT = 1.0
 """A mask is stable if it is the same cut at this logit and at its negative (SAM's stability score)."""
@@ -16,15 +17,18 @@ CUT = 1.0
 class Observing(Track):
     """A Track whose masks are `Observed`."""
 
-    def read(self, masks: FrameMasks, index: int) -> list[FrameMask]:
-        stabilities = _stability(masks.logits.float()).tolist()
-        scores = masks.object_score.float().flatten().tolist()
-        return [
-            Observed(
-                one.index, one.rle, one.score, one.present, round(score, DIGITS), round(stability, DIGITS)
-            )
-            for one, score, stability in zip(super().read(masks, index), scores, stabilities, strict=True)
-        ]
+    def read(self, masks: Sighting, index: int) -> list[FrameMask]:
+        return [*read_observed(masks, index, self._frames.clip)]
+
+
+def read_observed(masks: Sighting, index: int, clip: Clip) -> list[Observed]:
+    """The tracker's answer for a frame, in the clip's size."""
+    stabilities = _stability(masks.logits.float()).tolist()
+    scores = masks.object_score.float().flatten().tolist()
+    return [
+        Observed(one.index, one.rle, one.score, one.present, round(score, DIGITS), round(stability, DIGITS))
+        for one, score, stability in zip(read_masks(masks, index, clip), scores, stabilities, strict=True)
+    ]
 
 
 def _stability(logits: Tensor) -> Tensor:

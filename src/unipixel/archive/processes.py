@@ -23,7 +23,7 @@ from unipixel.errors import ConfigError, UniPixelError
 
 @dataclass(frozen=True)
 class Alone:
-    """To a worker: an item that was in hand when a process died. Whether it brought that down is not known."""
+    """To a worker: an item that was in hand when a process died, whether or not it brought that down."""
 
     chunk: Chunk
 

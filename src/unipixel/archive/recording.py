@@ -141,7 +141,9 @@ class Recording:
             given = iter(numbers)
             named = [next(given) if one.masks else None for one in unit.objects]
             own = [self.frames[window.own_first], self.frames[window.own_last]]
-            yield "answers", {**where, "frames": own, "text": unit.said(named)}
+            parts = [id for id, one in zip(numbers, seen, strict=True) if one.part_of is not None]
+            split = {"split": parts} if parts else {}
+            yield "answers", {**where, "frames": own, "text": unit.said(named), **split}
         else:
             heads = [ObjectHead(query.id, number, query.name)] * len(seen)
         for head, one in zip(heads, seen, strict=True):

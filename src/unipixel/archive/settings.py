@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from unipixel.archive.starting import STARTERS, Starter
 from unipixel.archive.windows import Cut
 from unipixel.core.frames import reason
+from unipixel.core.mask_options import MaskOptions
 from unipixel.core.request import Decoding, PixelBudget, check_num_frames
 from unipixel.core.writing import replacing
 from unipixel.errors import ConfigError, OutputError
@@ -19,6 +19,7 @@ from unipixel.evaluation.provenance import versions
 Format: TypeAlias = Literal["jsonl", "parquet"]
 Extra: TypeAlias = Literal["overlay", "coco", "png"]
 MANIFEST = "archive.json"
+CLEAREST = MaskOptions(start="clearest")
 KEEP_BYTES = 2**29
 """Frame features that are kept of a window: about 100 frames of the published models in bfloat16."""
 
@@ -33,9 +34,10 @@ class Settings:
         num_frames: how many frames of a window the language model sees; None is the model's own choice.
         pixels: of such a frame; None is the model's own choice.
         decoding: how answers are written.
-        starter: from which frame of a window an object is followed; one of `starting.STARTERS`.
-        batch: questions that are answered together.
-        chunk: items that are opened together; those that are short are asked together.
+        masks: how masks are made of answers, window by window. "clearest" starts nowhere if the object is
+        seen on none of the frames that were looked at: then the window has no mask of it. batch: questions
+        that are answered together. chunk: items that are opened together; those that are short are asked
+        together.
     """
 
     cut: Cut = field(default_factory=Cut)
@@ -43,23 +45,17 @@ class Settings:
     num_frames: int | None = None
     pixels: PixelBudget | None = None
     decoding: Decoding = field(default_factory=Decoding)
-    starter: str = "clearest"
+    masks: MaskOptions = CLEAREST
     batch: int = 8
     chunk: int = 8
 
     def __post_init__(self) -> None:
-        if self.starter not in STARTERS:
-            raise ConfigError(f"there is no way to start {self.starter!r}; choose from {', '.join(STARTERS)}")
         if self.fps is not None and not 0 < self.fps < 1e6:
             raise ConfigError(f"{self.fps} frames a second are impossible; give a number above 0")
         if self.num_frames is not None:
             check_num_frames(self.num_frames)
         if min(self.batch, self.chunk) < 1:
             raise ConfigError(f"batch {self.batch} and chunk {self.chunk} must both be 1 or more")
-
-    @property
-    def chosen_starter(self) -> Starter:
-        return STARTERS[self.starter]
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,13 @@ class FoundMask:
 @dataclass(frozen=True)
 class FoundObject:
     """An object in one window: the frame from which it was followed (None: it was seen on none of those that
-    were looked at first), and where it is seen."""
+    were looked at first), and where it is seen. part_of: the place, among its query's objects, of the one
+    whose mask it is a connected part of, if that was split (`core.splitting`); its own place for the largest
+    part."""
 
     start: int | None
     masks: tuple[FoundMask, ...] = ()
+    part_of: int | None = None
 
     @property
     def by_frame(self) -> dict[int, RLE]:
@@ -47,7 +50,7 @@ class FoundObject:
 @dataclass(frozen=True)
 class Unit:
     """Query `query` of an item in window `window`: its answer and objects, or the reason why there is
-    none."""
+    none. objects: one for each of the `spans` of the text, then further parts of those that were split."""
 
     window: int
     query: int
@@ -61,10 +64,16 @@ class Unit:
         return bool(self.reason)
 
     def said(self, numbers: Sequence[int | None]) -> str:
-        """The text with the numbers that its objects have in the item; None is one that is not seen."""
+        """The text with the numbers that its objects have in the item, parts beside each other; None is one
+        that is not seen."""
         text, end = "", 0
-        for (start, stop), number in zip(self.spans, numbers, strict=True):
-            text += self.text[end:start] + (f"[{number}]" if number is not None else NOT_SEEN)
+        for place, (start, stop) in enumerate(self.spans):
+            here = [
+                place,
+                *(k for k in range(len(self.spans), len(self.objects)) if self.objects[k].part_of == place),
+            ]
+            named = [f"[{numbers[k]}]" for k in here if numbers[k] is not None]
+            text += self.text[end:start] + (", ".join(named) or NOT_SEEN)
             end = stop
         return text + self.text[end:]
 
@@ -78,6 +87,7 @@ def unit_line(unit: Unit) -> bytes:
     objects = [
         {
             "start": one.start,
+            "part_of": one.part_of,
             "size": [one.masks[0].rle.height, one.masks[0].rle.width] if one.masks else None,
             "masks": [
                 [mask.frame, mask.score, mask.quality, mask.rle.counts.decode("ascii")] for mask in one.masks
@@ -98,7 +108,8 @@ def read_unit(entry: Mapping[str, Any]) -> Unit:
     """A line as `unit_line` wrote it; OutputError for anything else."""
     try:
         objects = tuple(
-            FoundObject(one["start"], _masks(one["masks"], one["size"])) for one in entry["objects"]
+            FoundObject(one["start"], _masks(one["masks"], one["size"]), one["part_of"])
+            for one in entry["objects"]
         )
         spans = tuple((start, stop) for start, stop in entry["spans"])
         return Unit(entry["window"], entry["query"], entry["text"], objects, entry["reason"], spans)

@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unipixel.cli.mask_choices import (
+    LanguageFrames,
+    LanguageFramesName,
+    PropagateWith,
+    Split,
+    Start,
+    StartName,
+    mask_options,
+)
 from unipixel.cli.terminal import INTERRUPTED, ProgressLine, introduce, manners, note
 
 if TYPE_CHECKING:
@@ -37,13 +46,6 @@ class Format(StrEnum):
 
     JSONL = "jsonl"
     PARQUET = "parquet"
-
-
-class Start(StrEnum):
-    """The frame of a window from which an object is followed."""
-
-    CLEAREST = "clearest"
-    FIRST = "first"
 
 
 def annotate(
@@ -75,7 +77,10 @@ def annotate(
     frames: Annotated[
         int | None, typer.Option(help="Frames of a window that the language model sees.")
     ] = None,
-    start: Annotated[Start, typer.Option(help="From where an object is followed.")] = Start.CLEAREST,
+    start: StartName = Start.CLEAREST,
+    propagate_with: PropagateWith = None,
+    language_frames: LanguageFramesName = LanguageFrames.UNIFORM,
+    split: Split = False,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 512,
     require_mask: Annotated[
         bool, typer.Option("--require-mask", help="Every answer holds at least one mask.")
@@ -123,7 +128,7 @@ def annotate(
             fps=fps,
             num_frames=frames,
             decoding=Decoding(max_new_tokens=max_new_tokens, require_mask=require_mask),
-            starter=start.value,
+            masks=mask_options(start, propagate_with, language_frames, split),
             batch=batch,
         )
         _check_spread(gpus, workers, ray)

@@ -13,6 +13,15 @@ import typer
 from typer.core import TyperCommand
 
 from unipixel.cli.folder import output_folder
+from unipixel.cli.mask_choices import (
+    LanguageFrames,
+    LanguageFramesName,
+    PropagateWith,
+    Split,
+    Start,
+    StartName,
+    mask_options,
+)
 from unipixel.cli.opening import Compiled, DeviceName, DtypeName, LanguageForm, Opening, TrustCode
 from unipixel.cli.prompts import FORMS, parse_prompt
 from unipixel.cli.result import describe, masks_of, note_written, printable, write_result
@@ -79,6 +88,10 @@ def ask(
     require_mask: Annotated[
         bool, typer.Option("--require-mask", help="The answer holds at least one mask.")
     ] = False,
+    start: StartName = Start.FIRST,
+    propagate_with: PropagateWith = None,
+    language_frames: LanguageFramesName = LanguageFrames.UNIFORM,
+    split: Split = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -107,8 +120,9 @@ def ask(
         if frames is not None:
             check_kept(request.keep_frames, frames)
         checkpoint = find_checkpoint(model)
+        masks = mask_options(start, propagate_with, language_frames, split)
         with output_folder(output, overwrite=overwrite) if output else nullcontext() as folder:
-            opened = Opening(device, dtype, trust_code, language, compiled).open(checkpoint)
+            opened = Opening(device, dtype, trust_code, language, compiled, masks).open(checkpoint)
             introduce(opened, model)
             response = _answer(opened, request, text, prompts)
             if folder is not None:
@@ -123,7 +137,7 @@ def ask(
 
 def _answer(opened: Predictor, request: Request, text: str, prompts: Sequence[Prompt]) -> Response:
     """The answer, or what there is of it when it is interrupted."""
-    from unipixel.inference.session import AnswerInterrupted
+    from unipixel.inference.questions import AnswerInterrupted
 
     with (
         ProgressLine() as line,
@@ -148,13 +162,15 @@ def _tracks(response: Response) -> dict[int, MaskTrack]:
 
 
 def _names(response: Response) -> dict[int, str]:
-    return {one.id: one.name for one in response.objects if one.name}
+    return {one.id: one.label for one in response.objects if one.name or one.part_of is not None}
 
 
 def _as_json(clip: Clip, response: Response, model: str) -> str:
+    parts = {str(one.id): one.part_of for one in response.objects if one.part_of is not None}
     document = {
         "text": response.text,
         **masks_of(clip, _tracks(response), _names(response)),
+        **({"split_heuristic": parts} if parts else {}),
         "mentions": [asdict(mention) for mention in response.mentions],
         "frames_seen": list(response.frames_seen),
         "finish_reason": response.finish_reason,
@@ -164,5 +180,8 @@ def _as_json(clip: Clip, response: Response, model: str) -> str:
 
 
 def _as_text(clip: Clip, response: Response) -> str:
-    objects = [describe(clip, one.id, one.name, one.masks) for one in response.objects]
+    names = _names(response)
+    objects = [describe(clip, one.id, names.get(one.id), one.masks) for one in response.objects]
+    if any(one.part_of is not None for one in response.objects):
+        objects.append("(parts are connected pieces of one mask, split by a heuristic)")
     return "\n".join([printable(response.text), *objects])

@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unipixel.cli.mask_choices import (
+    LanguageFrames,
+    LanguageFramesName,
+    PropagateWith,
+    Split,
+    Start,
+    StartName,
+    mask_options,
+)
 from unipixel.cli.opening import Compiled, DeviceName, DtypeName, LanguageForm, Opening, TrustCode
 from unipixel.cli.terminal import introduce, manners, note
 
@@ -71,6 +80,10 @@ def evaluate(
     trust_code: TrustCode = False,
     language: LanguageForm = "full",
     compiled: Compiled = False,
+    start: StartName = Start.FIRST,
+    propagate_with: PropagateWith = None,
+    language_frames: LanguageFramesName = LanguageFrames.UNIFORM,
+    split: Split = False,
 ) -> None:
     """Run benchmarks: ask, store, score and report. Exit code 1 if a number cannot be trusted."""
     with manners():
@@ -90,7 +103,8 @@ def evaluate(
         works = plan_work(rows, protocol, root, output, setting, limit)
         part = Shard.parse(shard) if shard else Shard.here()
         manner = Manner(part, batch, retry_failed, _note_progress())
-        opening = Opening(_device(device), dtype, trust_code, language, compiled)
+        masks = mask_options(start, propagate_with, language_frames, split)
+        opening = Opening(_device(device), dtype, trust_code, language, compiled, masks)
         run = _Run(*_open(model, opening), manner, _how(processes), _judge_or_none())
         raise typer.Exit(run.work_off(works))
 
@@ -292,6 +306,7 @@ def _open(name: str, opening: Opening) -> tuple[Predictor, Model]:
     files = [path for path in folder.iterdir() if path.suffix in (".json", ".safetensors")]
     kind = str(opened.dtype).removeprefix("torch.")
     kind += "" if opening.language == "full" else f", language model {opening.language}"
+    kind += f", {opening.masks}" if str(opening.masks) else ""
     return opened, Model(name, fingerprint(files), kind, str(opened.device))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from unipixel.cli import data
+from unipixel.cli import data, review
 from unipixel.cli.annotate import annotate
 from unipixel.cli.ask import PromptOrder, ask
 from unipixel.cli.chat import chat
@@ -36,6 +36,7 @@ app.command()(judge)
 app.command()(compare)
 app.command()(train)
 app.add_typer(data.app, name="data")
+app.add_typer(review.app, name="review")
 app.command()(serve)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unipixel.core.mask_options import PUBLISHED_WAY, MaskOptions
+
 if TYPE_CHECKING:
     from unipixel.predictor import Predictor
 
@@ -33,6 +35,7 @@ class Opening:
     trust_code: bool = False
     language: str = "full"
     compiled: bool = False
+    masks: MaskOptions = PUBLISHED_WAY
 
     def open(self, model: str | Path) -> Predictor:
         """The model in a folder, or of a name."""
@@ -45,4 +48,5 @@ class Opening:
             trust_code=self.trust_code,
             language=self.language,
             compiled=self.compiled,
+            masks=self.masks,
         )

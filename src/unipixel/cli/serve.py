@@ -36,6 +36,10 @@ def serve(
     data: Annotated[
         Path, typer.Option(metavar="DIR", help="Where uploads, sessions and jobs are kept.")
     ] = Path("unipixel-data"),
+    review: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="OUT", help="A folder of `unipixel annotate` to review on the page."),
+    ] = None,
     device: DeviceName = "auto",
     dtype: DtypeName = "auto",
     trust_code: TrustCode = False,
@@ -102,6 +106,7 @@ def serve(
             language=language,
             compiled=compiled,
             threads=threads,
+            review=tuple(review or ()),
             limits=limits,
         )
         find_checkpoint(model)  # a wrong name is told at once
@@ -109,7 +114,7 @@ def serve(
             raise typer.Exit(Supervisor([*sys.argv[1:], "--no-supervise"]).run())
         from unipixel.serving.running import run
 
-        note(f"serving {model} on http://{host}:{port}{root_path}")
+        note(f"serving {model} on http://{host}:{port}{root_path}" + ("/#review" if review else ""))
         run(options)
 
 

@@ -25,7 +25,8 @@ def train(
         str,
         typer.Argument(
             metavar="RECIPE|FILE",
-            help="stage_1_3b, stage_2_3b, stage_3_3b, …_7b, finetune, debug; or a .toml or .json file.",
+            help="stage_1_3b, stage_2_3b, stage_3_3b, …_7b, finetune, finetune_tiny, debug; "
+            "or a .toml or .json file.",
         ),
     ],
     changes: Annotated[

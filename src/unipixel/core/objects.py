@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
-from unipixel.core.prompts import Box, Point, Prompt, RegionMask, SlotPrompt
+from unipixel.core.media import Clip
+from unipixel.core.prompts import Box, Point, Prompt, RegionMask, Scribble, SlotPrompt
 from unipixel.errors import PromptError, SessionError
 
 Origin: TypeAlias = Literal["pointed", "said", "given"]
@@ -65,7 +66,8 @@ class SessionObject:
 
     id: stable and never given twice; pointings: what prompts the mask decoder, in the order in which it was
     given; pointer: the click or box by which a question pointed at it; said: the hidden tokens by which the
-    language model asked for it, float32 [h, c]; masks: on the frames followed so far, None as long as a
+    language model asked for it, float32 [h, c], and said_on: the frame on which they prompt the mask decoder
+    (the published way: frame 0); masks: on the frames followed so far, None as long as a
     question only pointed at it.
     """
 
@@ -76,6 +78,7 @@ class SessionObject:
     pointer: SlotPrompt | None = None
     said: NDArray[np.float32] | None = None
     masks: MaskTrack | None = None
+    said_on: int = 0
 
     def __post_init__(self) -> None:
         if self.origin not in get_args(Origin):
@@ -90,9 +93,9 @@ class SessionObject:
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """The frames that prompt the mask decoder, in order of time: where it was pointed out, and frame 0
-        for what the language model said."""
-        said = {0} if self.said is not None else set()
+        """The frames that prompt the mask decoder, in order of time: where it was pointed out, and where what
+        the language model said prompts it."""
+        said = {self.said_on} if self.said is not None else set()
         return tuple(sorted(said | {pointing.frame for pointing in self.pointings}))
 
     @property
@@ -216,6 +219,27 @@ def unite(tracks: Sequence[MaskTrack]) -> MaskTrack:
 
 LARGEST_ID = 10**9 - 1
 """The largest number that a text can mention."""
+
+
+def pointed_at(number: int, prompt: Prompt, clip: Clip) -> SessionObject:
+    """What a question pointed at, and its answer had no mask for."""
+    if isinstance(prompt, Point | Box):
+        return SessionObject(number, "pointed", pointer=prompt)
+    region = prompt.to_mask(clip.width, clip.height) if isinstance(prompt, Scribble) else prompt
+    mask = FrameMask(region.frame, RLE.from_mask(region.mask), 1.0, True)
+    return SessionObject(number, "pointed", pointings=(Pointing((prompt,)),), masks=MaskTrack((mask,)))
+
+
+def check_masks(masks: MaskTrack, clip: Clip) -> None:
+    """PromptError for masks that are not a clip's."""
+    if not isinstance(masks, MaskTrack):
+        raise PromptError(f"an object's masks are a MaskTrack; found {type(masks).__name__}")
+    size, frames = (masks.width, masks.height), masks.indices
+    if size != (clip.width, clip.height) or frames[-1] >= clip.num_frames:
+        raise PromptError(
+            f"the masks are {size[0]}x{size[1]} up to frame {frames[-1]}; the clip is "
+            f"{clip.width}x{clip.height} with frames 0 to {clip.num_frames - 1}"
+        )
 
 
 def check_id(number: object) -> int:

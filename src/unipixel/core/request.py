@@ -131,10 +131,11 @@ class Request:
     `turns` alternates user and assistant and ends with the question. `memory` lists the objects whose
     features precede the first question (`<|mem|>`, architecture.md section 2). `forced_answer` is read
     instead of generated (teacher forcing); `answer_prefix` opens the generated answer. `keep_frames` are
-    always among the frames that the language model sees. `num_frames` and `pixels` default to the model's
-    own; `seconds_per_step` is the time between two pairs of frames, 1 second as for lists of frames
-    (benchmarks.md 0.2). New objects of the answer are numbered from `next_id` on; a number that the answer
-    writes counts if it is a new one, or one of `pointed_ids`, which the question points at.
+    always among the frames that the language model sees; `frames`, where they are given, are those it sees,
+    in place of evenly spread ones (a kept frame takes the place of the nearest). `num_frames` and `pixels`
+    default to the model's own; `seconds_per_step` is the time between two pairs of frames, 1 second as for
+    lists of frames (benchmarks.md 0.2). New objects of the answer are numbered from `next_id` on; a number
+    that the answer writes counts if it is a new one, or one of `pointed_ids`, which the question points at.
     """
 
     clip: Clip
@@ -149,6 +150,7 @@ class Request:
     decoding: Decoding = field(default_factory=Decoding)
     next_id: int = 0
     pointed_ids: frozenset[int] = frozenset()
+    frames: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.clip, Clip):
@@ -171,6 +173,19 @@ class Request:
                     f"frame {index} does not exist: the clip has frames 0 to {self.clip.num_frames - 1}"
                 )
         object.__setattr__(self, "keep_frames", tuple(sorted(kept)))
+        if self.frames is not None:
+            self._check_frames(self.frames)
+
+    def _check_frames(self, frames: Sequence[int]) -> None:
+        """Those that are shown: of the clip, in order, at least one."""
+        chosen = tuple(whole(frame, "a frame that is shown") for frame in frames)
+        in_order = list(chosen) == sorted(set(chosen))
+        if not chosen or not in_order or chosen[0] < 0 or chosen[-1] >= self.clip.num_frames:
+            raise RequestError(
+                f"the frames that are shown must be different ones from 0 to {self.clip.num_frames - 1}, in "
+                f"order; found {list(chosen)[:20]}"
+            )
+        object.__setattr__(self, "frames", chosen)
 
     def _check_turns(self) -> None:
         if not self.turns:

@@ -12,15 +12,23 @@ FinishReason: TypeAlias = Literal["stop", "length", "forced", "interrupted"]
 
 @dataclass(frozen=True)
 class SegmentedObject:
-    """An object that an answer segmented: its number `[id]` and its masks on every frame of the clip."""
+    """An object that an answer segmented: its number `[id]` and its masks on every frame of the clip.
+
+    part_of: the number of the object that it is a connected part of, if the answer's mask was split: a
+    heuristic (`core.splitting`), not something the model said.
+    """
 
     id: int
     masks: MaskTrack
     name: str | None = None
+    part_of: int | None = None
 
     @property
     def label(self) -> str:
-        return self.name or f"[{self.id}]"
+        """For people; a part says that it is one."""
+        if self.part_of is None:
+            return self.name or f"[{self.id}]"
+        return f"{self.name + ', ' if self.name else ''}part of [{self.part_of}]"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,10 @@ import numpy as np
 
 from unipixel.errors import RequestError
 
+CAPPINGS = 20
+"""So often the steps that count for too much are cut; what is left over is moved to the nearest free
+frame."""
+
 
 def uniform_indices(num_available: int, num_requested: int) -> list[int]:
     """Frames spread evenly from the first to the last, both included; halves round to the even frame.
@@ -50,6 +54,32 @@ def random_indices(
     span = num_available if include_last else num_available - 1
     edges = [round(Fraction(i * span, num_requested)) for i in range(num_requested + 1)]
     return [int(rng.integers(low, max(low + 1, high))) for low, high in pairwise(edges)]
+
+
+def change_indices(changes: Sequence[float], num_requested: int) -> list[int]:
+    """Frames spread evenly over what changes and over time, half each, from the first to the last.
+
+    A step between two frames counts for its share of all change and its share of the time; no step counts for
+    more than the distance of two chosen frames, so that one cut does not draw all of them.
+
+    Args:
+        changes: how much changes from each frame to the next, 0 or more; one less than there are frames.
+        num_requested: frames wanted.
+    """
+    available = len(changes) + 1
+    total = float(sum(changes))
+    if _takes_all(available, num_requested) or num_requested == 1 or not total > 0:
+        return uniform_indices(available, num_requested)
+    worth = np.asarray(changes, dtype=np.float64) / total + 1 / len(changes)
+    for _ in range(CAPPINGS):
+        worth = np.minimum(worth, worth.sum() / (num_requested - 1))
+    reached = np.concatenate([[0.0], worth.cumsum()])
+    wanted = np.linspace(0, reached[-1], num_requested)
+    found = [int(np.abs(reached - one).argmin()) for one in wanted]
+    for place in range(1, num_requested):  # each behind the one before it, with room for those that follow
+        room = available - num_requested + place
+        found[place] = min(max(found[place], found[place - 1] + 1), room)
+    return found
 
 
 def keep_frames(indices: Sequence[int], keep: Sequence[int]) -> list[int]:

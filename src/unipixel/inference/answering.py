@@ -4,7 +4,7 @@ answer's objects are followed through its clip."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from unipixel.core.request import Request
 from unipixel.core.response import FinishReason, Response
 from unipixel.inference.encoded_clip import EncodedClip
+from unipixel.inference.mask_way import MaskWay
 from unipixel.inference.tracking import follow_said
 from unipixel.model.generate import (
     Generated,
@@ -33,10 +34,11 @@ from unipixel.processing.processor import PreparedQuestion, Processor
 
 @dataclass(frozen=True)
 class Asked:
-    """A request about a clip that may have been encoded before."""
+    """A request about a clip that may have been encoded before, and how masks are made of its answer."""
 
     request: Request
     clip: EncodedClip
+    way: MaskWay = field(default_factory=MaskWay)
 
 
 @dataclass(frozen=True)
@@ -165,17 +167,22 @@ def speak(
 def answer(model: UniPixel, processor: Processor, asked: Sequence[Asked]) -> list[Response]:
     """Answer requests as one batch; each answer is the same as alone."""
     return [
-        respond(model, processor, question, spoken, one.clip)
+        respond(model, processor, question, spoken, one)
         for one, (question, spoken) in zip(asked, speak(model, processor, asked), strict=True)
     ]
 
 
 def respond(
-    model: UniPixel, processor: Processor, question: PreparedQuestion, spoken: Spoken, clip: EncodedClip
+    model: UniPixel, processor: Processor, question: PreparedQuestion, spoken: Spoken, asked: Asked
 ) -> Response:
     """Follow the objects of an answer, and put it together."""
-    masks = follow_said(model, clip.frames, spoken.mask_prompts)
-    return processor.respond(question, spoken.token_ids, masks, spoken.finish)
+    frames, request = asked.clip.frames, asked.request
+    starts = asked.way.starts(frames, question.shown.frames, spoken.mask_prompts)
+    masks = follow_said(model, frames, spoken.mask_prompts, starts)
+    response = processor.respond(question, spoken.token_ids, masks, spoken.finish)
+    known = [one.id for one in response.objects] + [one.id for one in request.memory]
+    next_id = max(request.next_id, 1 + max(known, default=-1))
+    return asked.way.split(response, next_id, request.pointed_ids)
 
 
 def _write(

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from unipixel.core.changes import frame_changes
 from unipixel.core.media import Clip
 from unipixel.core.request import PixelBudget, Request
 from unipixel.inference.frames import EncodedFrames
+from unipixel.inference.propagation import Propagator
 from unipixel.model.generate import Prefix, read_prefix
 from unipixel.model.unipixel import UniPixel
 from unipixel.processing.processor import Processor, Shown
@@ -29,9 +31,23 @@ class EncodedClip:
     """What one clip costs once: the reading of its frames by the language model (keys and values), and their
     features for the mask decoder as far as they fit into `keep_bytes`."""
 
-    def __init__(self, model: UniPixel, processor: Processor, clip: Clip, keep_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        model: UniPixel,
+        processor: Processor,
+        clip: Clip,
+        keep_bytes: int = 0,
+        propagator: Propagator | None = None,
+    ) -> None:
+        """propagator: other weights that follow the clip's objects; then `keep_bytes` is halved between the
+        two."""
         self.clip = clip
-        self.frames = EncodedFrames(model, clip, keep_bytes)
+        if propagator is None:
+            self.frames = EncodedFrames(model, clip, keep_bytes)
+        else:
+            theirs = EncodedFrames(propagator, clip, keep_bytes // 2)
+            self.frames = EncodedFrames(model, clip, keep_bytes // 2, followed_by=theirs)
+        self._changes: tuple[float, ...] | None = None
         self._model = model
         self._processor = processor
         self._read: dict[tuple[tuple[int, ...], PixelBudget | None, float], ReadClip] = {}
@@ -39,7 +55,13 @@ class EncodedClip:
     def shared_with(self, clip: Clip) -> EncodedClip:
         """The same for the same clip read from elsewhere: what is computed for one is known to both."""
         other = EncodedClip(self._model, self._processor, clip)
-        other.frames = EncodedFrames(self._model, clip, kept=self.frames.kept)
+        theirs = self.frames.followed_by
+        other.frames = EncodedFrames(
+            self._model,
+            clip,
+            kept=self.frames.kept,
+            followed_by=theirs and EncodedFrames(theirs.model, clip, kept=theirs.kept),
+        )
         other._read = self._read
         return other
 
@@ -57,6 +79,13 @@ class EncodedClip:
         while len(self._read) > PREFIXES_KEPT:
             del self._read[next(iter(self._read))]
         return read
+
+    @property
+    def changes(self) -> tuple[float, ...]:
+        """How much changes from each frame to the next, found once."""
+        if self._changes is None:
+            self._changes = frame_changes(self.clip)
+        return self._changes
 
     @property
     def nbytes(self) -> int:

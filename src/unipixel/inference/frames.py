@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import torch
 
 from unipixel.core.frames import Frame
 from unipixel.core.media import Clip
-from unipixel.model.sam2 import FrameFeatures
-from unipixel.model.unipixel import UniPixel
+from unipixel.model.sam2 import FrameFeatures, MaskTracker, Sam2
 from unipixel.processing.vision import mask_view
 
 FRAMES_AT_ONCE = 8
@@ -18,17 +18,40 @@ BACKWARD_AT_ONCE = 16
 """Frames that are read together when a clip is walked backwards: files are decoded forwards only."""
 
 
+class Segmenter(Protocol):
+    """What finds masks on frames: a whole model, or other weights of SAM 2.1 that follow its objects."""
+
+    @property
+    def sam2(self) -> Sam2: ...
+    @property
+    def tracker(self) -> MaskTracker: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+
 class EncodedFrames:
     """Features of a clip's frames in any order. What fits into `keep_bytes` is kept for the next time; frames
-    beyond that are encoded again whenever they are asked for, so a long clip costs time, not memory."""
+    beyond that are encoded again whenever they are asked for, so a long clip costs time, not memory.
+
+    followed_by: the same frames as other weights see them, which follow what was found on these; None where
+    the same weights do both.
+    """
 
     def __init__(
-        self, model: UniPixel, clip: Clip, keep_bytes: int = 0, kept: KeptFrames | None = None
+        self,
+        model: Segmenter,
+        clip: Clip,
+        keep_bytes: int = 0,
+        kept: KeptFrames | None = None,
+        followed_by: EncodedFrames | None = None,
     ) -> None:
         """kept: features of the same clip that were kept before, and go on to be shared."""
         self.model = model
         self.clip = clip
         self.kept = KeptFrames(keep_bytes) if kept is None else kept
+        self.followed_by = followed_by
 
     @property
     def keep_bytes(self) -> int:
@@ -38,7 +61,7 @@ class EncodedFrames:
     @property
     def nbytes(self) -> int:
         """Bytes of the features kept."""
-        return self.kept.nbytes
+        return self.kept.nbytes + (self.followed_by.nbytes if self.followed_by is not None else 0)
 
     def __getitem__(self, index: int) -> FrameFeatures:
         """Features of one frame (batch 1)."""
@@ -56,9 +79,17 @@ class EncodedFrames:
             found = self._encoded(sorted(chunk), reader)
             yield from ((index, found[index]) for index in chunk)
 
+    def at(self, indices: Sequence[int]) -> Iterator[tuple[int, FrameFeatures]]:
+        """Some frames, in order of time: encoded together, one chunk held at a time."""
+        for first in range(0, len(indices), FRAMES_AT_ONCE):
+            chunk = indices[first : first + FRAMES_AT_ONCE]
+            yield from self._encoded(chunk, _Reader(self.clip, chunk[0], chunk[-1] + 1)).items()
+
     def clear(self) -> None:
         """Forget all features."""
         self.kept.clear()
+        if self.followed_by is not None:
+            self.followed_by.clear()
 
     def _encoded(self, indices: Sequence[int], reader: _Reader) -> dict[int, FrameFeatures]:
         kept = self.kept.features
@@ -108,8 +139,8 @@ class _Reader:
 
 
 @torch.inference_mode()
-def encode_frames(model: UniPixel, frames: Iterable[Frame]) -> FrameFeatures:
+def encode_frames(model: Segmenter, frames: Iterable[Frame]) -> FrameFeatures:
     """Frames, uint8 [H, W, 3] each, through the image encoder together; each is let go once it is resized."""
-    side = model.config.sam2.image_size
+    side = model.sam2.config.image_size
     views = [mask_view(frame[None], side, model.device) for frame in frames]
     return model.sam2.encode(torch.cat(views).to(model.dtype))

@@ -25,7 +25,8 @@ from unipixel.core.prompts import Prompt
 from unipixel.core.request import Decoding
 from unipixel.core.response import Response, SegmentedObject
 from unipixel.inference.prompting import as_sequence
-from unipixel.inference.session import Session, ask_together
+from unipixel.inference.questions import ask_together
+from unipixel.inference.session import Session
 
 __all__ = ["PixelAnswer", "PixelQaWording", "Unseen", "chosen", "find_masks", "pixel_qa"]
 

@@ -74,12 +74,39 @@ def as_sequence(prompts: Prompt | Sequence[Prompt], may_be_empty: bool = False) 
     return given
 
 
+def pointings(known: SessionObject, given: Sequence[Prompt]) -> tuple[Pointing, ...]:
+    """What is pointed out now of an object, frame by frame. PromptError where negative clicks have nothing to
+    correct."""
+    by_frame: dict[int, list[Prompt]] = {}
+    for prompt in given:
+        by_frame.setdefault(prompt.frame, []).append(prompt)
+    found = []
+    for frame, prompts in by_frame.items():
+        pointing = Pointing(tuple(prompts), _corrected(known, frame))
+        if pointing.corrects is None and frame not in known.frames and not pointing.says_where:
+            raise PromptError(
+                f"object {known.label} has no mask on frame {frame} that negative clicks alone could "
+                "correct; add a positive click or a box"
+            )
+        found.append(pointing)
+    return tuple(found)
+
+
+def _corrected(known: SessionObject, frame: int) -> RLE | None:
+    """The mask that clicks on a frame correct, unless the frame was prompted before: then its own prompts
+    make the mask again."""
+    if frame in known.frames or known.masks is None:
+        return None
+    found = known.masks.at(frame)
+    return found.rle if found is not None and found.rle.area else None
+
+
 def prompted_frames(known: SessionObject, view: MaskView) -> tuple[PromptedFrame, ...]:
     """Everything that prompts one object, frame by frame, in the order in which the frames came up."""
     steps: dict[int, list[MaskPrompt]] = {}
     clicks: dict[int, _Clicks] = {}
     if known.said is not None:
-        steps[0] = [MaskPrompt(hidden=torch.from_numpy(known.said)[None])]
+        steps[known.said_on] = [MaskPrompt(hidden=torch.from_numpy(known.said)[None])]
     for pointing in known.pointings:
         if pointing.region is not None:
             steps[pointing.frame] = [MaskPrompt(mask=_mask(pointing.region, view))]

@@ -7,35 +7,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unipixel.core.conversation import Segment, Turn, assistant, user
+from unipixel.core.conversation import Segment, Turn, assistant
 from unipixel.core.frames import Frame
-from unipixel.core.masks import RLE, FrameMask, MaskTrack
+from unipixel.core.masks import MaskTrack
 from unipixel.core.media import Clip, Source, check_sides
-from unipixel.core.objects import KnownObjects, Pointing, SessionObject, check_id, check_name
+from unipixel.core.objects import KnownObjects, Pointing, SessionObject, check_masks, check_name, pointed_at
 from unipixel.core.progress import OnProgress, watched
-from unipixel.core.prompts import Box, Point, Prompt, Scribble
-from unipixel.core.question import compose_question, mentioned
-from unipixel.core.request import (
-    Decoding,
-    PixelBudget,
-    RememberedObject,
-    Request,
-    check_num_frames,
-    whole,
-)
+from unipixel.core.prompts import Box, Point, Prompt
+from unipixel.core.request import Decoding, PixelBudget, check_num_frames, whole
 from unipixel.core.response import Response, SegmentedObject
 from unipixel.errors import PromptError, RequestError, SessionError
-from unipixel.inference.answering import Answering, Asked, Spoken, speak
+from unipixel.inference.answering import Spoken
 from unipixel.inference.encoded_clip import EncodedClip
 from unipixel.inference.following import Following, Found
-from unipixel.inference.prompting import as_sequence
+from unipixel.inference.mask_way import MaskWay
+from unipixel.inference.prompting import as_sequence, pointings
+from unipixel.inference.questions import (
+    AnswerInterrupted,
+    AnswerStream,
+    Exchange,
+    Question,
+    ask_together,
+    make_question,
+)
 from unipixel.inference.tracking import Track
 from unipixel.model.unipixel import UniPixel
 from unipixel.output.draw import overlay
@@ -59,33 +60,8 @@ class Opened(Protocol):
     def model(self) -> UniPixel: ...
     @property
     def processor(self) -> Processor: ...
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A question that was answered, as text in which `[id]` names objects."""
-
-    question: str
-    answer: str
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question to a session, ready to be answered alone or together with others. `pointers`: what it points
-    at, by the id that the object will have; `name`: what those objects are called; `changes`: of the
-    session's objects when the question was made."""
-
-    session: Session
-    text: str
-    request: Request
-    pointers: Mapping[int, Prompt]
-    changes: int
-    name: str | None = None
-
-    def check(self) -> None:
-        """SessionError if the session has changed since: numbers and masks may mean something else now."""
-        if self.changes != self.session.known.changes:
-            raise SessionError("the session's objects have changed since the question was made; make it anew")
+    @property
+    def way(self) -> MaskWay: ...
 
 
 class Session:
@@ -107,7 +83,9 @@ class Session:
         pixels: PixelBudget | None = None,
         keep_bytes: int = KEEP_BYTES,
         on_progress: OnProgress | None = None,
+        way: MaskWay | None = None,
     ) -> None:
+        """way: how masks are made of answers; None is the published way."""
         check_sides(clip)
         if pixels is not None and not isinstance(pixels, PixelBudget):
             raise RequestError(f"pixels is a PixelBudget; found {type(pixels).__name__}")
@@ -118,7 +96,8 @@ class Session:
         self.pixels = pixels
         self.exchanges: tuple[Exchange, ...] = ()
         self.known = KnownObjects()
-        self._encoded: EncodedClip | None = EncodedClip(
+        self.way = way or MaskWay()
+        self._encoded: EncodedClip | None = self.way.encoded(
             model, processor, clip, whole(keep_bytes, "keep_bytes")
         )
         self._on_progress = on_progress
@@ -157,9 +136,7 @@ class Session:
 
         Raises PromptError before any work; an interruption leaves the object with the masks found so far.
         """
-        given = as_sequence(prompts)
-        for prompt in given:
-            prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
+        given = self._checked(prompts)
         check_name(name)
         if by == "language":
             if not follow:
@@ -168,13 +145,13 @@ class Session:
         if by != "decoder":
             raise RequestError(f"by is {by!r}; expected 'decoder' or 'language'")
         known = SessionObject(self.next_id, "pointed", name)
-        known = self._add(replace(known, pointings=self._pointings(known, given)))
+        known = self._add(replace(known, pointings=pointings(known, given)))
         self._find([known.id], follow)
         return self[known.id]
 
     def add(self, masks: MaskTrack, name: str | None = None) -> SessionObject:
         """Take an object whose masks are known already."""
-        self._check_masks(masks)
+        check_masks(masks, self.clip)
         return self._add(SessionObject(self.next_id, "given", name, masks=masks))
 
     def correct(
@@ -187,16 +164,14 @@ class Session:
         is. follow: False mends the prompted frames alone.
         """
         known = self[number]
-        given = as_sequence(prompts)
-        for prompt in given:
-            prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
+        given = self._checked(prompts)
         earlier = known.pointings
         if not known.can_be_followed and known.pointer is not None:
             earlier = (Pointing((known.pointer,)),)
         known = replace(known, pointings=earlier)
         origin: Literal["said", "pointed"] = "said" if known.said is not None else "pointed"
         self._check_open()
-        self.known.put(replace(known, origin=origin, pointings=(*earlier, *self._pointings(known, given))))
+        self.known.put(replace(known, origin=origin, pointings=(*earlier, *pointings(known, given))))
         self._find([number], follow)
         return self[number]
 
@@ -297,36 +272,57 @@ class Session:
     ) -> Question:
         """A question that is checked and composed, but not asked yet (see `ask_together`)."""
         self._check_open()
-        pointers = self._number(prompts)
-        earlier = self.exchanges if follow_up else ()
-        spoken_of = self._spoken_of(text, earlier, pointers)
-        pointed = {known.id: known.pointer for known in spoken_of if known.masks is None and known.pointer}
-        turn, fresh = compose_question(text, {**pointed, **pointers}, self.clip)
-        asked_for = mentioned(text)  # what only earlier words mention may have been found on no frame
-        memory = [
-            RememberedObject(known.id, known.masks)
-            for known in spoken_of
-            if known.masks is not None and (known.id in asked_for or known.masks.area)
-        ]
-        order = mentioned("\n".join([*_words(earlier), text]))
-        memory = sorted(
-            [*memory, *fresh], key=lambda one: order.index(one.id) if one.id in order else len(order)
-        )
-        turns = [said for one in earlier for said in (user(one.question), assistant(one.answer))]
-        request = Request(
-            clip=self.clip,
-            turns=(*turns, turn),
-            memory=tuple(memory),
-            forced_answer=forced_answer,
+        return make_question(
+            self,
+            text,
+            prompts,
+            follow_up=follow_up,
+            decoding=decoding,
             answer_prefix=answer_prefix,
-            keep_frames=tuple(prompt.frame for prompt in pointers.values()),
-            num_frames=self.num_frames,
-            pixels=self.pixels,
-            decoding=decoding or Decoding(),
-            next_id=self.next_id,
-            pointed_ids=frozenset((*pointed, *pointers)),
+            forced_answer=forced_answer,
         )
-        return Question(self, text, self._showing(request), pointers, self.known.changes)
+
+    def take(
+        self, asked: Question, prepared: PreparedQuestion, spoken: Spoken, *, remember_words: bool = True
+    ) -> tuple[Response, list[int]]:
+        """Put what was said into the memory: what was pointed at, and what the answer asks masks for. The
+        response without its objects, and their numbers: they are to be followed.
+
+        For callers that answer in steps; `ask` does it all. Raises SessionError if the session has changed
+        since the question was made.
+        """
+        asked.check()
+        text, mentions = self.processor.words(prepared, spoken.token_ids)
+        numbers = [mention.object_id for mention in mentions]
+        for number, prompt in asked.pointers.items():
+            if number not in numbers:
+                self._add(pointed_at(number, prompt, self.clip))
+        starts = self.way.starts(self.encoded.frames, prepared.shown.frames, spoken.mask_prompts)
+        for number, hidden, start in zip(numbers, spoken.mask_prompts, starts, strict=True):
+            self._add(self._said(number, asked, hidden.float().cpu().numpy(), start))
+        if remember_words:
+            said = asked.request.answer_prefix + text
+            self.exchanges = (*self.exchanges, Exchange(asked.text, said or "…"))
+        response = Response(
+            text=text,
+            objects=(),
+            mentions=tuple(mentions),
+            raw_text=self.processor.tokenizer.decode(spoken.token_ids, keep_control=True),
+            frames_seen=prepared.shown.frames,
+            finish_reason=spoken.finish,
+        )
+        return response, numbers
+
+    def complete(self, response: Response, numbers: Sequence[int]) -> Response:
+        """Follow the objects of what was taken (see `take`): the response with its objects. AnswerInterrupted
+        holds what was found."""
+        try:
+            if numbers:
+                self._find(numbers, follow=True)
+        except KeyboardInterrupt as stop:
+            partly = replace(response, objects=self._segmented(numbers), finish_reason="interrupted")
+            raise AnswerInterrupted(partly) from stop
+        return self._split(replace(response, objects=self._segmented(numbers)))
 
     # Keeping ---------------------------------------------------------------------------------------------
 
@@ -359,7 +355,9 @@ class Session:
                 if (mask.height, mask.width) != (self.clip.height, self.clip.width):
                     raise SessionError(f"object {one.label} was corrected on a mask of another size")
             if one.masks is not None:
-                self._check_masks(one.masks)
+                check_masks(one.masks, self.clip)
+            if not 0 <= one.said_on < self.clip.num_frames:
+                raise SessionError(f"object {one.label} was said on frame {one.said_on}, which is not there")
             if one.said is not None and (one.said.shape != shape or one.said.dtype != np.float32):
                 raise SessionError(f"object {one.label} was said with tokens {one.said.shape}, not {shape}")
         self.known = KnownObjects(objects, next_id)
@@ -367,7 +365,7 @@ class Session:
 
     def replace_masks(self, number: int, masks: MaskTrack) -> SessionObject:
         """Put other masks in the place of an object's."""
-        self._check_masks(masks)
+        check_masks(masks, self.clip)
         return self.known.put(replace(self[number], masks=masks))
 
     def save(self, path: str | os.PathLike[str], *, with_clip: bool = False) -> None:
@@ -428,40 +426,11 @@ class Session:
         self._check_open()
         return self.known.put(known)
 
-    def _check_masks(self, masks: MaskTrack) -> None:
-        if not isinstance(masks, MaskTrack):
-            raise PromptError(f"an object's masks are a MaskTrack; found {type(masks).__name__}")
-        size, frames = (masks.width, masks.height), masks.indices
-        if size != (self.clip.width, self.clip.height) or frames[-1] >= self.clip.num_frames:
-            raise PromptError(
-                f"the masks are {size[0]}x{size[1]} up to frame {frames[-1]}; the clip is "
-                f"{self.clip.width}x{self.clip.height} with frames 0 to {self.clip.num_frames - 1}"
-            )
-
-    def _pointings(self, known: SessionObject, given: Sequence[Prompt]) -> tuple[Pointing, ...]:
-        """What is pointed out now, frame by frame. PromptError where negative clicks have nothing to
-        correct."""
-        by_frame: dict[int, list[Prompt]] = {}
+    def _checked(self, prompts: Prompt | Sequence[Prompt]) -> tuple[Prompt, ...]:
+        given = as_sequence(prompts)
         for prompt in given:
-            by_frame.setdefault(prompt.frame, []).append(prompt)
-        found = []
-        for frame, prompts in by_frame.items():
-            pointing = Pointing(tuple(prompts), self._corrected(known, frame))
-            if pointing.corrects is None and frame not in known.frames and not pointing.says_where:
-                raise PromptError(
-                    f"object {known.label} has no mask on frame {frame} that negative clicks alone could "
-                    "correct; add a positive click or a box"
-                )
-            found.append(pointing)
-        return tuple(found)
-
-    def _corrected(self, known: SessionObject, frame: int) -> RLE | None:
-        """The mask that clicks on a frame correct, unless the frame was prompted before: then its own prompts
-        make the mask again."""
-        if frame in known.frames or known.masks is None:
-            return None
-        found = known.masks.at(frame)
-        return found.rle if found is not None and found.rle.area else None
+            prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
+        return given
 
     def _refer_by_language(self, given: Sequence[Prompt], name: str | None) -> SessionObject:
         if len(given) != 1:
@@ -473,58 +442,6 @@ class Session:
         )
         ask_together([replace(question, name=name)], remember_words=False)
         return self[number]
-
-    def _number(self, prompts: Prompt | Sequence[Prompt] | Mapping[int, Prompt]) -> dict[int, Prompt]:
-        """What a question points at, by the id that it will have."""
-        if not isinstance(prompts, Mapping):
-            given = as_sequence(prompts, may_be_empty=True)
-            return {self.next_id + place: prompt for place, prompt in enumerate(given)}
-        numbered = {check_id(number): as_sequence(prompt)[0] for number, prompt in prompts.items()}
-        used = [number for number in numbered if number < self.next_id]
-        if used:
-            raise SessionError(
-                f"the numbers {used} were given already; number new objects from {self.next_id} on"
-            )
-        return numbered
-
-    def _spoken_of(
-        self, text: str, earlier: Sequence[Exchange], pointers: Mapping[int, Prompt]
-    ) -> list[SessionObject]:
-        """The objects that a question speaks of, and those of the exchanges before it which still exist."""
-        if not isinstance(text, str):
-            raise RequestError(f"a question is text; found {type(text).__name__}")
-        numbers = mentioned(text)
-        self.known.check([number for number in numbers if number not in pointers])
-        for number in numbers:
-            known = self.known.get(number)
-            if known is not None and known.masks is None and known.pointer is None:
-                raise SessionError(f"object {known.label} has no masks yet; follow it with track first")
-        before = mentioned("\n".join(_words(earlier)))
-        found = (self.known.get(number) for number in dict.fromkeys((*before, *numbers)))
-        return [known for known in found if known is not None]
-
-    def _showing(self, request: Request) -> Request:
-        """The request, so that each remembered object is seen on a frame at least: where no frame that
-        would be shown holds it, the one on which it is largest is shown too."""
-        areas: dict[int, dict[int, int]] = {}
-        for remembered in request.memory:
-            areas[remembered.id] = {f.index: f.rle.area for f in remembered.masks if f.rle.area}
-            if not areas[remembered.id]:
-                raise SessionError(
-                    f"object {self[remembered.id].label} was found on no frame, so nothing can be said of "
-                    "it; correct it, or leave it out"
-                )
-        wanted = request.num_frames or self.processor.config.num_frames
-        shown = self.processor.shown_frames(request)
-        if all(seen.keys() & set(shown) for seen in areas.values()):
-            return request
-        keep = covering_frames(list(areas.values()), request.keep_frames, shown)
-        if len(keep) > wanted:
-            raise SessionError(
-                f"the objects {list(areas)} are seen together on no fewer than {len(keep)} frames, but the "
-                f"language model sees {wanted}; ask about fewer, or open the session with more num_frames"
-            )
-        return replace(request, keep_frames=keep)
 
     def _find(self, numbers: Sequence[int], follow: bool) -> None:
         """Masks of objects: on all frames, or on the prompted ones alone."""
@@ -545,61 +462,26 @@ class Session:
             steps.close()
             self._tracks.remove(following.track)
 
-    def take(
-        self, asked: Question, prepared: PreparedQuestion, spoken: Spoken, *, remember_words: bool = True
-    ) -> tuple[Response, list[int]]:
-        """Put what was said into the memory: what was pointed at, and what the answer asks masks for. The
-        response without its objects, and their numbers: they are to be followed.
+    def _split(self, response: Response) -> Response:
+        """The answer with its objects split, if that is wanted; the parts are objects of their own, given as
+        masks: what the language model said is the whole."""
+        pointed = [one.id for one in self.objects if one.pointings or one.pointer is not None]
+        response = self.way.split(response, self.next_id, pointed)
+        for one in response.objects:
+            if one.part_of is not None:
+                self._add(SessionObject(one.id, "given", one.name, masks=one.masks))
+        return response
 
-        For callers that answer in steps; `ask` does it all. Raises SessionError if the session has changed
-        since the question was made.
-        """
-        asked.check()
-        text, mentions = self.processor.words(prepared, spoken.token_ids)
-        numbers = [mention.object_id for mention in mentions]
-        for number, prompt in asked.pointers.items():
-            if number not in numbers:
-                self._add(self._pointed_at(number, prompt))
-        for number, hidden in zip(numbers, spoken.mask_prompts, strict=True):
-            self._add(self._said(number, asked, hidden.float().cpu().numpy()))
-        if remember_words:
-            said = asked.request.answer_prefix + text
-            self.exchanges = (*self.exchanges, Exchange(asked.text, said or "…"))
-        response = Response(
-            text=text,
-            objects=(),
-            mentions=tuple(mentions),
-            raw_text=self.processor.tokenizer.decode(spoken.token_ids, keep_control=True),
-            frames_seen=prepared.shown.frames,
-            finish_reason=spoken.finish,
-        )
-        return response, numbers
-
-    def _complete(self, response: Response, numbers: Sequence[int]) -> Response:
-        """Follow an answer's objects. AnswerInterrupted holds what was found."""
-        try:
-            if numbers:
-                self._find(numbers, follow=True)
-        except KeyboardInterrupt as stop:
-            partly = replace(response, objects=self._segmented(numbers), finish_reason="interrupted")
-            raise AnswerInterrupted(partly) from stop
-        return replace(response, objects=self._segmented(numbers))
-
-    def _said(self, number: int, asked: Question, hidden: NDArray[np.float32]) -> SessionObject:
-        """An object that an answer asked a mask for; it may have been pointed at, now or before."""
+    def _said(
+        self, number: int, asked: Question, hidden: NDArray[np.float32], start: int = 0
+    ) -> SessionObject:
+        """An object that an answer asked a mask for, and that is followed from frame `start`; it may have
+        been pointed at, now or before."""
         prompt, before = asked.pointers.get(number), self.known.get(number)
         pointer = prompt if isinstance(prompt, Point | Box) else before.pointer if before else None
         name = asked.name if number in asked.pointers else before.name if before else None
         pointings = before.pointings if before else ()
-        return SessionObject(number, "said", name, pointings, pointer, hidden)
-
-    def _pointed_at(self, number: int, prompt: Prompt) -> SessionObject:
-        """What a question pointed at, and its answer has no mask for."""
-        if isinstance(prompt, Point | Box):
-            return SessionObject(number, "pointed", pointer=prompt)
-        region = prompt.to_mask(self.clip.width, self.clip.height) if isinstance(prompt, Scribble) else prompt
-        mask = FrameMask(region.frame, RLE.from_mask(region.mask), 1.0, True)
-        return SessionObject(number, "pointed", pointings=(Pointing((prompt,)),), masks=MaskTrack((mask,)))
+        return SessionObject(number, "said", name, pointings, pointer, hidden, said_on=start)
 
     def _segmented(self, numbers: Sequence[int]) -> tuple[SegmentedObject, ...]:
         """Those of the objects that have masks, which are all unless they were not followed yet."""
@@ -607,118 +489,3 @@ class Session:
         return tuple(
             SegmentedObject(known.id, known.masks, known.name) for known in objects if known.masks is not None
         )
-
-
-class AnswerInterrupted(KeyboardInterrupt):
-    """A KeyboardInterrupt while the objects of an answer were followed; `response` has what was found."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__("the answer was interrupted while its objects were followed")
-        self.response = response
-
-
-class AnswerStream:
-    """An answer that is read while it is written: iterating gives pieces of its text, `response` the whole
-    with its masks, once its objects have been followed.
-
-    Together the pieces are the response's text, but for white space at its end. An exception is an answer
-    that first leaves an object without a number and then writes that number for another: then the pieces end
-    before it.
-    """
-
-    def __init__(self, question: Question) -> None:
-        self._question = question
-        self._response: Response | None = None
-        self._pieces = self._write()
-
-    def __iter__(self) -> Iterator[str]:
-        return self._pieces
-
-    @property
-    def response(self) -> Response:
-        """The whole answer; what is not written yet is written now."""
-        for _ in self._pieces:
-            pass
-        if self._response is None:
-            raise SessionError("the answer was interrupted while it was written; ask again")
-        return self._response
-
-    def _write(self) -> Iterator[str]:
-        session, request = self._question.session, self._question.request
-        answering = Answering(session.model, session.processor, [Asked(request, session.encoded)])
-        shown = ""
-        for _ in answering.write():
-            written = session.processor.so_far(answering.questions[0], answering.token_ids(0))
-            if written.startswith(shown) and written != shown:
-                yield written[len(shown) :]
-                shown = written
-        written, _ = session.processor.words(answering.questions[0], answering.token_ids(0))
-        if written.startswith(shown) and written != shown:
-            yield written[len(shown) :]
-        response, numbers = session.take(self._question, answering.questions[0], answering.spoken()[0])
-        try:
-            self._response = session._complete(response, numbers)
-        except AnswerInterrupted as stop:
-            self._response = stop.response
-            raise
-
-
-def ask_together(questions: Sequence[Question], *, remember_words: bool = True) -> list[Response]:
-    """Answer questions of several sessions (each asked once) as one batch; each answer is the same as alone
-    (in float32; lower precisions round differently in a batch).
-
-    remember_words: whether the exchange is known to follow-ups. Raises SessionError for a question whose
-    session has changed since it was made, and AnswerInterrupted, after which all sessions know their answers,
-    with the masks found until then.
-    """
-    questions = list(questions)
-    for question in questions:
-        question.check()
-    sessions = {id(question.session) for question in questions}
-    if len(sessions) < len(questions):
-        raise RequestError("a session answers one question at a time; ask its second one afterwards")
-    if not questions:
-        return []
-    first = questions[0].session
-    if any(question.session.model is not first.model for question in questions):
-        raise RequestError("the sessions belong to different models; ask each model's sessions together")
-    asked = [Asked(question.request, question.session.encoded) for question in questions]
-    said = speak(first.model, first.processor, asked)
-    taken = [
-        question.session.take(question, prepared, spoken, remember_words=remember_words)
-        for question, (prepared, spoken) in zip(questions, said, strict=True)
-    ]
-    return [
-        question.session._complete(response, numbers)
-        for question, (response, numbers) in zip(questions, taken, strict=True)
-    ]
-
-
-def covering_frames(
-    areas: Sequence[Mapping[int, int]], kept: Sequence[int], shown: Sequence[int]
-) -> tuple[int, ...]:
-    """Frames that must be shown so that every object is seen: those `kept` in any case, then, while one is
-    unseen, the frame that shows the most unseen ones (one that is shown anyway first, then the largest area).
-
-    areas: pixels of each object by frame, at least one frame for each.
-    """
-    keep = set(kept)
-    unseen = [seen for seen in areas if not seen.keys() & keep]
-    while unseen:
-        frames = {frame for seen in unseen for frame in seen}
-        best = max(
-            frames,
-            key=lambda frame: (
-                sum(frame in seen for seen in unseen),
-                frame in shown,
-                sum(seen.get(frame, 0) for seen in unseen),
-                -frame,
-            ),
-        )
-        keep.add(best)
-        unseen = [seen for seen in unseen if best not in seen]
-    return tuple(sorted(keep))
-
-
-def _words(exchanges: Sequence[Exchange]) -> list[str]:
-    return [words for one in exchanges for words in (one.question, one.answer)]

@@ -36,7 +36,8 @@ from unipixel.core.prompts import Box, Point, Prompt, RegionMask, Scribble
 from unipixel.core.request import PixelBudget
 from unipixel.core.writing import replacing
 from unipixel.errors import MediaError, SessionError
-from unipixel.inference.session import Exchange, Opened, Session
+from unipixel.inference.questions import Exchange
+from unipixel.inference.session import Opened, Session
 from unipixel.model.quantise import plain_state
 from unipixel.model.unipixel import UniPixel
 
@@ -108,6 +109,7 @@ def load_session(
             pixels=PixelBudget(**about["pixels"]) if about["pixels"] else None,
             keep_bytes=keep_bytes,
             on_progress=on_progress,
+            way=opened.way,
         )
         exchanges = [
             Exchange(_get(one, "question", str), _get(one, "answer", str))
@@ -307,6 +309,7 @@ def _object_entry(known: SessionObject) -> dict[str, Any]:
         "id": known.id,
         "origin": known.origin,
         "name": known.name,
+        "said_on": known.said_on,
         "pointer": _prompt_entry(known.pointer) if known.pointer else None,
         "pointings": [
             {
@@ -349,6 +352,7 @@ def _object(entry: Any, said: Mapping[str, np.ndarray]) -> SessionObject:
         ),
         pointer=pointer,
         said=said.get(str(number)),
+        said_on=_get(entry, "said_on", int) if "said_on" in entry else 0,
         masks=MaskTrack(tuple(masks)) if masks else None,
     )
 

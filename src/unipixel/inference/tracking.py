@@ -21,6 +21,7 @@ from unipixel.model.sam2 import (
     MaskPrompt,
     MaskTracker,
     Memory,
+    Sighting,
     TrackState,
     low_res_to_size,
 )
@@ -56,11 +57,10 @@ class Followed:
         return min(prompted.frame for prompted in self.prompted)
 
 
-def said(hidden: Tensor) -> list[Followed]:
-    """Objects that the language model asked for: hidden tokens [n, h, c], frame 0 (architecture.md section
-    2)."""
-    groups = hidden.split(OBJECTS_AT_ONCE) if len(hidden) else ()
-    return [Followed((PromptedFrame(0, (MaskPrompt(hidden=group),)),)) for group in groups]
+def said(hidden: Tensor, frame: int = 0) -> Followed:
+    """Objects that the language model asked for: hidden tokens [n, h, c], on frame 0 unless said otherwise
+    (architecture.md section 2)."""
+    return Followed((PromptedFrame(frame, (MaskPrompt(hidden=hidden),)),))
 
 
 def track(model: UniPixel, clip: Clip, hidden: Tensor) -> tuple[MaskTrack, ...]:
@@ -68,15 +68,27 @@ def track(model: UniPixel, clip: Clip, hidden: Tensor) -> tuple[MaskTrack, ...]:
     return follow_said(model, EncodedFrames(model, clip), hidden)
 
 
-def follow_said(model: UniPixel, frames: EncodedFrames, hidden: Tensor) -> tuple[MaskTrack, ...]:
-    """The same, with frames that may have been encoded before."""
+def follow_said(
+    model: UniPixel, frames: EncodedFrames, hidden: Tensor, starts: Sequence[int] | None = None
+) -> tuple[MaskTrack, ...]:
+    """The same, with frames that may have been encoded before; `starts`: from which frame each object is
+    followed, None for frame 0."""
     if not len(hidden):
         return ()
-    tracks: list[list[FrameMask]] = [[] for _ in hidden]
-    for _, found in Track(model, frames, said(hidden)):
-        for kept, masks in zip(tracks, (mask for group in found.values() for mask in group), strict=True):
-            kept.append(masks)
-    return tuple(MaskTrack(tuple(masks)) for masks in tracks)
+    by_start: dict[int, list[int]] = {}
+    for place, frame in enumerate(starts or [0] * len(hidden)):
+        by_start.setdefault(frame, []).append(place)
+    groups = [
+        (places[first : first + OBJECTS_AT_ONCE], frame)
+        for frame, places in sorted(by_start.items())
+        for first in range(0, len(places), OBJECTS_AT_ONCE)
+    ]
+    tracks: list[dict[int, FrameMask]] = [{} for _ in hidden]
+    for index, found in Track(model, frames, [said(hidden[places], frame) for places, frame in groups]):
+        for number, masks in found.items():
+            for place, mask in zip(groups[number][0], masks, strict=True):
+                tracks[place][index] = mask
+    return tuple(MaskTrack(tuple(found[index] for index in sorted(found))) for found in tracks)
 
 
 Found: TypeAlias = dict[int, list[FrameMask]]
@@ -90,13 +102,16 @@ class Track:
     """Follows groups of objects through one clip: each from its first prompted frame to the end, and back
     to the beginning. What is held is bounded at any length.
 
-    Objects do not see each other; all share a frame's features.
+    Objects do not see each other; all share a frame's features. Where the frames are `followed_by` other
+    weights, those take the masks of the prompted frames as they are, and find all others.
     """
 
     def __init__(self, model: UniPixel, frames: EncodedFrames, groups: Sequence[Followed]) -> None:
         assert groups, "there is nothing to follow"
         self.tracker = model.tracker
         self._frames = frames
+        self._followed = frames.followed_by or frames
+        self._follower = self._followed.model.tracker if frames.followed_by is not None else self.tracker
         self._groups = tuple(groups)
         self._states: dict[int, TrackState] = {}
         self._started: dict[int, dict[int, Started]] = {}
@@ -120,7 +135,7 @@ class Track:
         last."""
         return Answers(self, self._visit_all())
 
-    def read(self, masks: FrameMasks, index: int) -> list[FrameMask]:
+    def read(self, masks: Sighting, index: int) -> list[FrameMask]:
         """The tracker's answer in the clip's size."""
         return read_masks(masks, index, self._frames.clip)
 
@@ -136,7 +151,7 @@ class Track:
 
     def _sweep(self, indices: range, direction: int) -> Iterator[Visit]:
         self._states = {}
-        for index, features in self._frames.walk(indices.start, indices.stop, direction):
+        for index, features in self._followed.walk(indices.start, indices.stop, direction):
             there = [
                 number
                 for number, group in enumerate(self._groups)
@@ -151,12 +166,12 @@ class Track:
             yield from self._start(number, (index, features))
         started, state = self._started[number], self._states.get(number)
         if state is None:
-            state = self.tracker.start(self._frames.clip.num_frames, direction, index)
-            state = self.tracker.remember(state, [start.memory for start in started.values()])
+            state = self._follower.start(self._frames.clip.num_frames, direction, index)
+            state = self._follower.remember(state, [start.memory for start in started.values()])
         if index in started:
-            self._states[number] = self.tracker.skip(state)
+            self._states[number] = self._follower.skip(state)
             return {index: started[index].masks}
-        masks, self._states[number] = yield Step(state, features)
+        masks, self._states[number] = yield Step(state, features, tracker=self._follower)
         return {index: masks}
 
     def _start(self, number: int, here: tuple[int, FrameFeatures] | None) -> Stepping[dict[int, FrameMasks]]:
@@ -164,14 +179,27 @@ class Track:
         those prompted before it remember."""
         started: dict[int, Started] = {}
         for prompted in self._groups[number].prompted:
-            at_hand = here is not None and here[0] == prompted.frame
+            at_hand = here is not None and here[0] == prompted.frame and self._followed is self._frames
             features = here[1] if here and at_hand else self._frames[prompted.frame]
             known = [start.memory for start in started.values()]
             started[prompted.frame] = yield from start(
                 self.tracker, features, prompted, self._frames.clip.num_frames, known
             )
+        if self._followed is not self._frames:
+            for index, found in started.items():
+                started[index] = yield from self._hand_over(index, found)
         self._started[number] = started
         return {index: found.masks for index, found in started.items()}
+
+    def _hand_over(self, index: int, found: Started) -> Stepping[Started]:
+        """The answer on a prompted frame, as the weights that follow it from there remember it: as a mask
+        that was given."""
+        side = self._followed.model.sam2.config.image_size
+        mask = low_res_to_size(found.masks.logits.float(), side, side)[:, None] > 0
+        state = self._follower.start(self._frames.clip.num_frames, -1, index)
+        prompt = MaskPrompt(mask=mask.to(self._followed.model.dtype))
+        _, after = yield Step(state, self._followed[index], prompt, self._follower)
+        return Started(found.masks, after.conditioning[-1])
 
 
 @dataclass(frozen=True)
@@ -216,7 +244,8 @@ class Answers:
     def _finish(self, asking: Sequence[_Asking]) -> None:
         for one in asking:
             while one.step is not None:
-                one.give(self.tracker.step(one.step.state, one.step.features, one.step.prompt))
+                tracker = one.step.tracker or self.tracker
+                one.give(tracker.step(one.step.state, one.step.features, one.step.prompt))
 
     @torch.inference_mode()
     def _read(self) -> None:
@@ -289,7 +318,7 @@ def start(
     return Started(masks, state.conditioning[-1])
 
 
-def read_masks(masks: FrameMasks, index: int, clip: Clip) -> list[FrameMask]:
+def read_masks(masks: Sighting, index: int, clip: Clip) -> list[FrameMask]:
     """The tracker's answer for frame `index` in the clip's size: logits > 0; nothing
     where the object is absent."""
     logits = low_res_to_size(masks.logits.float(), clip.height, clip.width)

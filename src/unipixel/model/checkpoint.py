@@ -22,7 +22,7 @@ from unipixel.model.inputs import VisualLayout
 from unipixel.model.sam2 import Sam2Config
 from unipixel.model.sam2.prompt_encoder import FOURIER_MATRIX
 from unipixel.model.unipixel import UniPixel
-from unipixel.model.weights import published_state, read_json
+from unipixel.model.weights import published_state, read_json, shapes_in
 
 Layout: TypeAlias = Literal["unipixel", "published"]
 
@@ -306,7 +306,7 @@ def shapes_of(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
     with torch.device("meta"), no_init_weights():
         model = UniPixel(config, build_backbone(config))
-    return {name: tuple(tensor.shape) for name, tensor in published_state(model).items()}
+    return shapes_in(published_state(model))
 
 
 def initialise_own_parts(model: UniPixel) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,13 @@ from unipixel.model.sam2 import FrameMasks
 
 @dataclass(frozen=True)
 class MaskLossWeights:
-    """Weights of the four mask losses, and the shape of the focal loss."""
+    """Weights of the four mask losses, and the shape of the focal loss.
+
+    quality_gradients: of the predicted IoUs. The published loss is their distance from the true ones behind a
+    sigmoid, whose gradient vanishes where the decoder is sure and wrong: a candidate that was never any good
+    can be trained to be right, and is still never chosen. "corrected" has the gradient of their
+    cross-entropy; values are the same.
+    """
 
     focal: float = 100.0
     dice: float = 5.0
@@ -26,6 +33,7 @@ class MaskLossWeights:
     presence: float = 5.0
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
+    quality_gradients: Literal["published", "corrected"] = "published"
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ def _frame_losses(frame: FrameMasks, target: Tensor, weights: MaskLossWeights) -
     focal = _focal(logits, wanted, weights)
     dice = _dice(logits, wanted)
     actual_iou = _iou(logits > 0, wanted > 0)
-    iou = (frame.ious.float() - actual_iou).abs().mean(1)
+    iou = _quality(frame.ious.float(), actual_iou, weights).mean(1)
     best = (weights.focal * focal + weights.dice * dice).argmin(1, keepdim=True)
     presence = F.binary_cross_entropy_with_logits(frame.object_score.float(), present, reduction="none")
     return torch.stack(
@@ -104,6 +112,20 @@ def _dice(logits: Tensor, wanted: Tensor) -> Tensor:
     wanted = wanted.flatten(2)
     overlap = (probability * wanted).sum(2)
     return 1 - (2 * overlap + 1) / (probability.sum(2) + wanted.sum(2) + 1)
+
+
+def _quality(said: Tensor, actual: Tensor, weights: MaskLossWeights) -> Tensor:
+    """Distance of predicted from true IoUs, both 0..1: [O, candidates]."""
+    distance = (said - actual).abs()
+    if weights.quality_gradients == "published":
+        return distance
+    # Through the sigmoid this one's gradient is `said - actual`, however sure the decoder is.
+    likelihood = actual * _log(said) + (1 - actual) * _log(1 - said)
+    return distance.detach() - (likelihood - likelihood.detach())
+
+
+def _log(probability: Tensor) -> Tensor:
+    return probability.clamp(min=torch.finfo(probability.dtype).tiny).log()
 
 
 def _iou(predicted: Tensor, wanted: Tensor) -> Tensor:

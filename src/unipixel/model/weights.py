@@ -41,7 +41,8 @@ PUBLISHED_NAMES = (
 OWN_PARTS = ("object_prompt.", "object_memory.")
 """Prefixes of parts that may be a user's own, whose tensors have no published names."""
 
-VOCABULARY_TABLES = ("model.embed_tokens.weight", "lm_head.weight")
+HEAD = "lm_head.weight"
+VOCABULARY_TABLES = ("model.embed_tokens.weight", HEAD)
 """Tensors with one row per token."""
 ADAPTER_PREFIX = "base_model.model."
 LISTED_NAMES = 12
@@ -82,7 +83,7 @@ def published_state(model: torch.nn.Module) -> dict[str, Tensor]:
     """All parameters and buffers that a checkpoint holds, under published names; a tied head is left out."""
     state = {published_name(name): tensor for name, tensor in model.state_dict().items()}
     if model.backbone.tied:  # type: ignore[union-attr]
-        state.pop("lm_head.weight", None)
+        state.pop(HEAD, None)
     return state
 
 
@@ -111,7 +112,33 @@ class LoadReport:
 
 def compare(model: torch.nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> LoadReport:
     """How a file's names and shapes fit the model's."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in published_state(model).items()}
+    return _compare(shapes_in(published_state(model)), shapes)
+
+
+def shapes_in(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of tensors."""
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def check_fit(
+    wanted: Mapping[str, tuple[int, ...]], shapes: Mapping[str, tuple[int, ...]], source: str
+) -> None:
+    """WeightsError where a file's names and shapes are not those that its configuration describes.
+
+    For before the model is made: a false size must not take the memory of the model that it describes. An
+    output table beside tied ones is let through; `load_state` looks at its numbers.
+    """
+    tied = HEAD not in wanted
+    found = {name: shape for name, shape in shapes.items() if not (tied and name == HEAD)}
+    _check(_compare(wanted, found), source)
+
+
+def _check(report: LoadReport, source: str) -> None:
+    if not report.complete:
+        raise WeightsError(f"{source} does not fit its configuration: {report}")
+
+
+def _compare(wanted: Mapping[str, tuple[int, ...]], shapes: Mapping[str, tuple[int, ...]]) -> LoadReport:
     return LoadReport(
         missing=tuple(sorted(wanted.keys() - shapes.keys())),
         unexpected=tuple(sorted(shapes.keys() - wanted.keys())),
@@ -127,9 +154,7 @@ def load_state(model: torch.nn.Module, state: Mapping[str, Tensor], source: str)
     """Copy a whole checkpoint (published names) into the model, cast to the model's
     dtypes; refuse anything that does not fit."""
     state = _without_tied_head(model, dict(state), source)
-    report = compare(model, {name: tuple(tensor.shape) for name, tensor in state.items()})
-    if not report.complete:
-        raise WeightsError(f"{source} does not fit its configuration: {report}")
+    _check(compare(model, shapes_in(state)), source)
     own = model.state_dict()
     with torch.no_grad():
         for name, tensor in own.items():
@@ -139,8 +164,8 @@ def load_state(model: torch.nn.Module, state: Mapping[str, Tensor], source: str)
 
 
 def _without_tied_head(model: torch.nn.Module, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    if model.backbone.tied and "lm_head.weight" in state:  # type: ignore[union-attr]
-        head = state.pop("lm_head.weight")
+    if model.backbone.tied and HEAD in state:  # type: ignore[union-attr]
+        head = state.pop(HEAD)
         if not torch.equal(head, state.get("model.embed_tokens.weight", torch.empty(0))):
             raise WeightsError(
                 f"{source} says that input and output embeddings are tied, but its lm_head.weight differs "

@@ -134,12 +134,16 @@ class Processor:
         return torch.tensor([text.encode(pieces, self.tokenizer)], dtype=torch.long)
 
     def shown_frames(self, request: Request) -> list[int]:
-        """The frames that the language model sees: uniform over the clip, kept ones
-        in place of their nearest."""
-        wanted = request.num_frames or self.config.num_frames
+        """The frames that the language model sees: those that the request names, or uniform over the clip;
+        kept ones in place of their nearest."""
+        wanted = self.num_shown(request) if request.frames is None else len(request.frames)
         check_kept(request.keep_frames, wanted)
-        indices = uniform_indices(request.clip.num_frames, wanted)
+        indices = list(request.frames or uniform_indices(request.clip.num_frames, wanted))
         return keep_frames(indices, request.keep_frames) if request.keep_frames else indices
+
+    def num_shown(self, request: Request) -> int:
+        """How many frames the language model sees at most."""
+        return request.num_frames or self.config.num_frames
 
     def num_masks(self, token_ids: Sequence[int]) -> int:
         """How many masks an answer asks for."""

@@ -10,7 +10,7 @@ from unipixel.core.pixel_qa import word_question
 from unipixel.core.prompts import Prompt
 from unipixel.errors import PromptError
 from unipixel.inference.pixel_qa import fill_unseen, find_masks, segmented
-from unipixel.inference.session import Question
+from unipixel.inference.questions import Question
 from unipixel.serving.prompt_schema import Size
 from unipixel.serving.sessions_models import (
     AskBody,

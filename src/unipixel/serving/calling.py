@@ -19,7 +19,7 @@ from unipixel.serving.faults import Cancelled
 from unipixel.serving.worker import Steps, Work, Worker
 
 if TYPE_CHECKING:
-    from unipixel.inference.session import Question
+    from unipixel.inference.questions import Question
 
 POLL = 0.25
 """Seconds between two looks whether the caller is still there."""

@@ -7,7 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from unipixel.core.objects import SessionObject
-from unipixel.inference.session import Exchange, Session
+from unipixel.inference.questions import Exchange
+from unipixel.inference.session import Session
 from unipixel.serving.faults import Conflict
 
 MOST = 60

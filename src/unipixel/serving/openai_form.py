@@ -25,7 +25,7 @@ from unipixel.core.objects import SessionObject
 from unipixel.core.question import mentioned
 from unipixel.core.request import Decoding
 from unipixel.errors import RequestError, UniPixelError
-from unipixel.inference.session import Exchange, Question
+from unipixel.inference.questions import Exchange, Question
 from unipixel.serving.calling import EventStream, Running, event
 from unipixel.serving.clips import content_of
 from unipixel.serving.faults import TooLarge, Unknown

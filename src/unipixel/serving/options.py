@@ -61,7 +61,8 @@ class ServeOptions:
     uploads, sessions and jobs; tokens: who may come in; each token has files and sessions of its own.
     Without one everybody may, which is refused unless `host` is this machine alone. root_path: the prefix
     under which a reverse proxy shows the server. origins: of pages elsewhere that may call it.
-    allow_remote: whether URLs in requests are fetched.
+    allow_remote: whether URLs in requests are fetched. review: folders of `unipixel annotate` that are shown
+    for review to whoever may come in.
 
     Raises ConfigError.
     """
@@ -80,6 +81,7 @@ class ServeOptions:
     language: str = "full"
     compiled: bool = False
     threads: int = 0
+    review: tuple[Path, ...] = ()
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:

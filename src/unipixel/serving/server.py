@@ -15,12 +15,21 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from unipixel.errors import UniPixelError
 from unipixel.predictor import Predictor
-from unipixel.serving import files_api, history_api, jobs_api, openai_form, sessions_api, views_api
+from unipixel.serving import (
+    files_api,
+    history_api,
+    jobs_api,
+    openai_form,
+    review_api,
+    sessions_api,
+    views_api,
+)
 from unipixel.serving.faults import Full
 from unipixel.serving.gatekeeper import OPEN, Gatekeeper
 from unipixel.serving.options import ServeOptions
 from unipixel.serving.page_api import Page
 from unipixel.serving.replies import error_reply
+from unipixel.serving.reviewing import Reviewing
 from unipixel.serving.service import Called, Service
 
 DESCRIPTION = "Point at things in pictures and videos, ask about them, get text and masks."
@@ -29,7 +38,8 @@ DESCRIPTION = "Point at things in pictures and videos, ask about them, get text 
 def create_app(options: ServeOptions, opened: Predictor | None = None) -> FastAPI:
     """The application. opened: a model to use; by default that of the options is opened when it starts.
 
-    Raises ConfigError for a data folder that cannot be written.
+    Raises ConfigError for a data folder that cannot be written, OutputError for a folder that cannot be
+    reviewed.
     """
     service = Service(options, opened)
     app = FastAPI(
@@ -41,7 +51,8 @@ def create_app(options: ServeOptions, opened: Predictor | None = None) -> FastAP
         redoc_url=None,
     )
     app.state.service = service
-    for part in (openai_form, files_api, sessions_api, history_api, views_api, jobs_api):
+    app.state.reviewing = Reviewing(options.review, options.limits)
+    for part in (openai_form, files_api, sessions_api, history_api, views_api, jobs_api, review_api):
         app.include_router(part.router)
     page = Page()
     app.include_router(page.router())

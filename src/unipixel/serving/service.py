@@ -28,7 +28,7 @@ from unipixel.serving.warming import choose_threads, warm
 from unipixel.serving.worker import Steps, Work, Worker
 
 if TYPE_CHECKING:
-    from unipixel.inference.session import Question
+    from unipixel.inference.questions import Question
     from unipixel.serving.jobs import Jobs
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from starlette.responses import Response as HttpResponse
 
 from unipixel.core.media import check_sides
 from unipixel.errors import UniPixelError
-from unipixel.inference.session import Question
+from unipixel.inference.questions import Question
 from unipixel.serving import acts
 from unipixel.serving.acts import Touched
 from unipixel.serving.calling import EventStream, Running, event

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from unipixel.errors import UniPixelError
 from unipixel.inference.answering import Answering, Asked, Spoken
-from unipixel.inference.session import Question
+from unipixel.inference.questions import Question
 from unipixel.inference.tracking import Answers, answer_together
 from unipixel.serving.turns import Answered, ServedSession, Usage, Words, finish_answer
 from unipixel.serving.worker import Steps, Work

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from unipixel.core.masks import FrameMask
 from unipixel.core.media import Clip
-from unipixel.core.objects import SessionObject
+from unipixel.core.objects import SessionObject, pointed_at
 from unipixel.core.pixel_qa import PixelAnswer
 from unipixel.core.progress import Progress
 from unipixel.core.prompts import Prompt
@@ -17,7 +17,8 @@ from unipixel.core.request import PixelBudget
 from unipixel.core.response import Response, SegmentedObject
 from unipixel.inference.encoded_clip import EncodedClip
 from unipixel.inference.following import Following
-from unipixel.inference.session import Exchange, Session
+from unipixel.inference.questions import Exchange
+from unipixel.inference.session import Session
 from unipixel.inference.tracking import Answers
 from unipixel.predictor import Predictor
 from unipixel.serving.worker import Shared
@@ -101,7 +102,7 @@ class ServedSession(Session):
         """Take a conversation up: objects with masks, what was only pointed at, what was said."""
         for prompt in pointed.values():
             prompt.check(self.clip.width, self.clip.height, self.clip.num_frames)
-        others = [self._pointed_at(number, prompt) for number, prompt in pointed.items()]
+        others = [pointed_at(number, prompt, self.clip) for number, prompt in pointed.items()]
         self.restore([*objects, *others], exchanges, next_id)
 
     def with_objects(self, response: Response, numbers: Sequence[int]) -> Response:

@@ -43,7 +43,7 @@ async def _seen(caller: Caller, session_id: str) -> tuple[Clip, tuple[SessionObj
 async def frame_picture(caller: Called, session_id: str, frame: int, overlay: bool = False) -> Response:
     """A frame; with `overlay`, all masks on it."""
     clip, known = await _seen(caller, session_id)
-    content = await run_in_threadpool(_frame, clip, known if overlay else (), frame)
+    content = await run_in_threadpool(frame_png, clip, known if overlay else (), frame)
     return Response(content, media_type="image/png")
 
 
@@ -129,7 +129,8 @@ def coco_document(clip: Clip, known: tuple[SessionObject, ...]) -> dict[str, Any
     return {"images": images, "annotations": annotations, "categories": listed}
 
 
-def _frame(clip: Clip, known: tuple[SessionObject, ...], index: int) -> bytes:
+def frame_png(clip: Clip, known: tuple[SessionObject, ...], index: int) -> bytes:
+    """A frame with the masks of some objects on it; Unknown for one that there is not."""
     if not 0 <= index < clip.num_frames:
         raise Unknown(f"there is no frame {index}; the clip has frames 0 to {clip.num_frames - 1}")
     frame = clip.frame(index)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from unipixel.errors import UniPixelError
-from unipixel.inference.session import Question
+from unipixel.inference.questions import Question
 from unipixel.serving.faults import Broken, Busy, Cancelled, Closing, OutOfTime
 
 log = logging.getLogger(__name__)

@@ -271,6 +271,7 @@ class Choices:
         region_order: which cells `<|mem|>` averages; "checkpoint" as the model was trained.
         seconds: positions of a clip's frames; "checkpoint" as the model was trained.
         rotary_gradients: of SAM's memory attention.
+        quality_gradients: of a mask's predicted quality (model.losses).
         last_frame: Q7, whether a clip's last frame can be drawn.
         label_masks: pixels of a resized mask that count as object.
         pointer_grid: where clicks and boxes are drawn.
@@ -289,6 +290,7 @@ class Choices:
     region_order: Literal["window", "raster", "checkpoint"] | None = None
     seconds: Literal["published", "fractional", "checkpoint"] | None = None
     rotary_gradients: Fidelity | None = None
+    quality_gradients: Fidelity | None = None
     last_frame: Fidelity | None = None
     label_masks: Fidelity | None = None
     pointer_grid: Literal["view", "clip"] | None = None
@@ -307,6 +309,7 @@ BY_FIDELITY: dict[Fidelity, Choices] = {
         region_order="window",
         seconds="published",
         rotary_gradients="published",
+        quality_gradients="published",
         last_frame="published",
         label_masks="published",
         pointer_grid="view",
@@ -323,6 +326,7 @@ BY_FIDELITY: dict[Fidelity, Choices] = {
         region_order="raster",
         seconds="fractional",
         rotary_gradients="corrected",
+        quality_gradients="corrected",
         last_frame="corrected",
         label_masks="corrected",
         pointer_grid="clip",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from unipixel.errors import UniPixelError
 from unipixel.model.unipixel import UniPixel
 from unipixel.training.checkpoints import Progress, latest, load_state, save_state
 from unipixel.training.distributed import World, complete, distribute, gathering
-from unipixel.training.learner import NAMES, Exercise, Learner
+from unipixel.training.learner import NAMES, WEIGHTS, Exercise, Learner
 from unipixel.training.parameters import group_parameters, make_optimiser, trained
 from unipixel.training.recipe import Recipe
 from unipixel.training.reporting import Pace, Reporter, Watcher, tell
@@ -52,7 +52,8 @@ class Trainer:
         seed_everything(recipe.seed + world.rank)
         ready(model, recipe).to(world.device)
         autocast = None if recipe.precision == "float32" else torch.bfloat16
-        learner = Learner(model, recompute=recipe.recompute, autocast=autocast)
+        weights = replace(WEIGHTS, quality_gradients=recipe.resolved.quality_gradients or "corrected")
+        learner = Learner(model, weights, recompute=recipe.recompute, autocast=autocast)
         module = distribute(learner, world)
         groups = group_parameters(model, recipe)
         steps = count_steps(recipe, stream.mixture, world.ranks)

@@ -1,6 +1,7 @@
 """Take the pictures of the page that the documents show: `python tests/serving/page/pictures.py docs/images`.
 
-A server with the bundled model, a browser, the sample clip, and what the documents say about it.
+A server with the bundled model, a browser, the sample clip, and what the documents say about it; and the
+review of made-up annotations of it.
 """
 
 import sys
@@ -8,9 +9,10 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
+from tests.archive.annotated import shapes, still, write
 from tests.serving.conftest import CLIP, Served
 from tests.serving.page.conftest import PHONE, WIDE, Desk, chromium
 
@@ -20,7 +22,8 @@ from unipixel.serving.options import ServeOptions
 
 def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as data:
-        served = Served(ServeOptions(Path(data)), unipixel.load("unipixel-tiny"))
+        out = write(Path(data) / "out", shapes(), still())
+        served = Served(ServeOptions(Path(data) / "data", review=(out,)), unipixel.load("unipixel-tiny"))
         try:
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
@@ -36,6 +39,7 @@ def main(folder: Path) -> None:
                     work(it, is_phone=size is PHONE)
                     save(it.page, folder / f"page-{name}.png")
                     context.close()
+                review(browser, f"{served.url}/#review", folder)
                 browser.close()
         finally:
             served.stop()
@@ -60,6 +64,22 @@ def work(it: Desk, *, is_phone: bool) -> None:
     it.page.fill("#question", "What does [2] do to [0]?")
     it.page.mouse.move(2, 2)
     it.page.wait_for_timeout(400)
+
+
+def review(browser: Browser, url: str, folder: Path) -> None:
+    """An object on its worst frame, behind one that is decided."""
+    context = browser.new_context(viewport=WIDE, device_scale_factor=1.25)
+    it = Desk(context.new_page(), url)
+    it.page.goto(url)
+    it.page.locator("body[data-review=looking]").wait_for()
+    it.page.keyboard.press("x")
+    it.page.locator("#review-why", has_text="triangle").wait_for()
+    it.page.click("[data-filter=all]")
+    it.page.locator("#review-list .state").first.wait_for()
+    it.page.mouse.move(2, 2)
+    it.page.wait_for_timeout(600)
+    save(it.page, folder / "review-light.png")
+    context.close()
 
 
 def save(page: Page, path: Path) -> None:

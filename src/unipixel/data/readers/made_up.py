@@ -65,8 +65,8 @@ MEMORY = 4
 
 FRAMES = Option(
     "frames",
-    ("8", "1", "2", "4", "16", "32", "2-8"),
-    "How many frames a clip has; 1 is a picture, 2-8 draws a number of them for each sample.",
+    ("8", "1", "2", "4", "16", "32", "1-8", "2-8"),
+    "How many frames a clip has; 1 is a picture, 1-8 draws a number of them for each sample.",
 )
 MOVING = replace(FRAMES, values=("8", "4", "16", "32", "4-8"))
 SIZE = Option("size", ("128", "96", "160", "192", "256"), "Height and width of the pictures, in pixels.")

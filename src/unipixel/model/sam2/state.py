@@ -160,18 +160,26 @@ def _join_memories(found: Sequence[Memory]) -> Memory:
 
 
 @dataclass(frozen=True)
-class FrameMasks:
-    """One frame's answer for O objects.
+class Sighting:
+    """What one look at a frame shows of O objects.
 
     logits [O, S/4, S/4]: the candidate of best predicted quality. candidates [O, 3, S/4, S/4].
-    ious [O, 3]: predicted qualities 0..1. object_score [O]: logits, present if > 0. pointer [O, c].
-    memory [O, m, h, w]. conditioned [1 or O, c, h, w]: the features that were decoded.
+    ious [O, 3]: predicted qualities 0..1. object_score [O]: logits, present if > 0.
     """
 
     logits: Tensor
     candidates: Tensor
     ious: Tensor
     object_score: Tensor
+
+
+@dataclass(frozen=True)
+class FrameMasks(Sighting):
+    """One frame's answer for O objects, with what is remembered of it.
+
+    pointer [O, c]. memory [O, m, h, w]. conditioned [1 or O, c, h, w]: the features that were decoded.
+    """
+
     pointer: Tensor
     memory: Tensor
     conditioned: Tensor

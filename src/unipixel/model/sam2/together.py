@@ -15,11 +15,13 @@ OBJECTS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Step:
-    """What `MaskTracker.step` is to do for n objects on one frame (features: batch 1)."""
+    """What `MaskTracker.step` is to do for n objects on one frame (features: batch 1). tracker: whose step it
+    is, if it is not that of the caller."""
 
     state: TrackState
     features: FrameFeatures
     prompt: MaskPrompt | None = None
+    tracker: MaskTracker | None = None
 
     @property
     def num_objects(self) -> int:
@@ -44,7 +46,7 @@ def step_together(tracker: MaskTracker, steps: Sequence[Step]) -> list[Stepped]:
     reach = tracker.sam2.config.max_object_pointers
     alike: dict[object, list[int]] = {}
     for place, step in enumerate(steps):
-        alike.setdefault(step.form(reach), []).append(place)
+        alike.setdefault((step.tracker, step.form(reach)), []).append(place)
     done: dict[int, Stepped] = {}
     for places in alike.values():
         for batch in _batches(places, steps):
@@ -67,6 +69,7 @@ def _batches(places: Sequence[int], steps: Sequence[Step]) -> list[list[int]]:
 
 
 def _step_batch(tracker: MaskTracker, steps: Sequence[Step], reach: int) -> list[Stepped]:
+    tracker = steps[0].tracker or tracker
     if len(steps) == 1:
         return [tracker.step(steps[0].state, steps[0].features, steps[0].prompt)]
     joined = join_states([_here(step.state, reach) for step in steps])

@@ -17,7 +17,7 @@ from unipixel.model.sam2.mask_decoder import DecodedMasks
 from unipixel.model.sam2.memory import MemoryTokens
 from unipixel.model.sam2.prompt_encoder import PADDING
 from unipixel.model.sam2.sam2 import FrameFeatures, Sam2
-from unipixel.model.sam2.state import FrameMasks, MaskPrompt, Memory, Pointer, TrackState
+from unipixel.model.sam2.state import FrameMasks, MaskPrompt, Memory, Pointer, Sighting, TrackState
 
 ABSENT = -1024.0  # mask logit of an object that is not in the frame
 MASK_SCALE, MASK_OFFSET = (
@@ -99,6 +99,21 @@ class MaskTracker:
             conditioned=conditioned,
         )
         return masks, self._advance(state, kept, is_conditioning=prompt is not None)
+
+    def look(self, features: FrameFeatures, prompt: MaskPrompt) -> Sighting:
+        """Answer one frame on its own, as `step` would a first frame with this prompt, and remember nothing:
+        no memory is read or encoded.
+
+        features: one frame shared by all objects (batch 1), or one per object (batch O).
+        Raises RequestError when features and prompt do not fit.
+        """
+        state = self.start(None)
+        self._check(state, features, prompt)
+        if prompt.mask is not None:
+            answer = self._take(features, prompt.mask)
+        else:
+            answer = self._decode(features, self._condition(state, features, prompt), prompt, True)
+        return Sighting(answer.logits, answer.candidates, answer.ious, answer.object_score)
 
     def remember(self, state: TrackState, prompted: Sequence[Memory]) -> TrackState:
         """The state with more conditioning frames, of the same objects; they may lie on either side of it."""

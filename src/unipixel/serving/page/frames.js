@@ -16,12 +16,19 @@ export class Frames {
   #wanted = [];
   #gone = new AbortController();
 
-  /** @param {(frame: number) => void} onCome hears of every frame that is there now */
-  constructor(api, session, clip, onCome) {
+  /**
+   * @param {string} path where they are at the server
+   * @param {(frame: number) => void} onCome hears of every frame that is there now
+   */
+  constructor(api, path, clip, onCome) {
     this.#api = api;
-    this.#path = `v1/sessions/${session}/frames`;
+    this.#path = path;
     this.#clip = clip;
     this.onCome = onCome;
+  }
+
+  get path() {
+    return this.#path;
   }
 
   /** The picture of a frame if it is there. */

@@ -5,9 +5,10 @@
  * `keys` is a key as the browser names it, with "Ctrl+" and "Shift+" before it; Ctrl stands for Command, too.
  */
 
+const one = (keys, shown, what, run) => ({ keys: [keys].flat(), shown, what, run });
+
 /** @param {Record<string, Function>} does what the page can do, by name  @returns {[string, Shortcut[]][]} */
 export function shortcutTable(does) {
-  const one = (keys, shown, what, run) => ({ keys: [keys].flat(), shown, what, run });
   return [
     [
       "Clip",
@@ -60,6 +61,24 @@ export function shortcutTable(does) {
       ],
     ],
   ];
+}
+
+/** Keys of the review: while an object is looked at, and while it is corrected. They go before the others. */
+export function reviewTables(review) {
+  const looking = [
+    one("a", ["A"], "Accept", () => review.decide("accepted")),
+    one("x", ["X"], "Reject", () => review.decide("rejected")),
+    one("c", ["C"], "Correct", () => review.correct()),
+    one(["j", "ArrowDown"], ["J", "↓"], "Next object", () => review.step(1)),
+    one(["k", "ArrowUp"], ["K", "↑"], "Previous object", () => review.step(-1)),
+    one("w", ["W"], "Worst frame", () => review.worst()),
+    one("u", ["U"], "Take back the latest decision", () => review.undo()),
+  ];
+  const correcting = [
+    one("a", ["A"], "Save the correction", () => review.save()),
+    one("d", ["D"], "Discard the correction", () => review.discard()),
+  ];
+  return { looking: [["Review", looking]], correcting: [["Correcting, in review", correcting]] };
 }
 
 /** Keys of the picture itself, for the help. */

@@ -6,12 +6,15 @@ import { Stage } from "./canvas.js";
 import { Conversation } from "./conversation.js";
 import * as dialogs from "./dialogs.js";
 import { byId } from "./dom.js";
-import { listen, shortcutTable } from "./keyboard.js";
+import { listen, reviewTables, shortcutTable } from "./keyboard.js";
 import { remember } from "./memory.js";
 import { Objects } from "./objects.js";
 import { Opening, takeFiles } from "./opening.js";
 import { Player } from "./player.js";
 import { Pointing } from "./pointing.js";
+import { Quality } from "./quality.js";
+import { Review } from "./review.js";
+import { ReviewPanel } from "./review_panel.js";
 import { Screen } from "./screen.js";
 import { newStore } from "./state.js";
 import { setUpTheme } from "./theme.js";
@@ -31,14 +34,18 @@ const stage = new Stage(store, byId("canvas"));
 const player = new Player(store);
 const work = new Work(store, api);
 const opening = new Opening(store, api, stage, player);
-const pointing = new Pointing(store, stage, byId("canvas"), (prompts) => {
+const review = new Review(store, api, opening, player, work);
+const pointing = new Pointing(store, stage, byId("canvas"), async (prompts) => {
   player.pause();
+  if (review.isLooking && !(await review.correct())) return; // a click begins the correction
   work.point(prompts);
 });
 const objects = new Objects(store, work, player);
 new Conversation(store, work, objects);
 const tools = new Tools(store, stage, pointing);
 const timeline = new Timeline(store, player);
+const quality = new Quality(store, player);
+new ReviewPanel(store, review);
 new Screen(store, opening, work);
 
 const does = {
@@ -63,16 +70,17 @@ const does = {
     if (id !== undefined) objects.visit(id);
   },
   hide: () => store.state.selected !== null && objects.toggle(store.state.selected),
-  remove: () => store.state.selected !== null && work.remove(store.state.selected),
-  undo: () => work.undo(),
+  remove: () => store.state.session && store.state.selected !== null && work.remove(store.state.selected),
+  undo: () => (review.isLooking ? review.undo() : work.undo()),
   redo: () => work.redo(),
   question: () => {
+    if (store.state.reviewing) return;
     store.set({ tab: "conversation" });
     byId("question").focus();
   },
   open: () => byId("file").click(),
-  export: () => store.state.clip && dialogs.showExports(store, api),
-  code: () => store.state.clip && dialogs.showCode(store, api),
+  export: () => store.state.session && dialogs.showExports(store, api),
+  code: () => store.state.session && dialogs.showCode(store, api),
   zoom: (factor) => pointing.zoom(factor),
   fit: () => stage.fit(),
   escape: () => {
@@ -81,10 +89,13 @@ const does = {
     else if (store.state.busy) work.cancel();
     else store.set({ selected: null, failure: null });
   },
-  help: () => dialogs.showHelp(table),
+  help: () => dialogs.showHelp(store.state.review ? [...keys.looking, ...keys.correcting, ...table] : table),
 };
 const table = shortcutTable(does);
+const keys = reviewTables(review);
 
+listen(keys.looking, () => store.state.shortcuts && review.isLooking);
+listen(keys.correcting, () => store.state.shortcuts && review.isCorrecting);
 listen(table, () => store.state.shortcuts);
 addEventListener("keyup", (event) => {
   if (event.key === " ") pointing.spaceIsDown = false;
@@ -114,6 +125,7 @@ dialogs.setUpLogin(enter);
 setUpTheme(() => {
   stage.draw();
   timeline.draw();
+  quality.draw();
 });
 remember(store);
 api.token = sessionStorage.getItem(TOKEN) ?? "";
@@ -124,8 +136,9 @@ async function begin() {
   try {
     const found = await api.json("GET", "v1/models");
     await api.json("GET", "ready");
-    store.set({ phase: store.state.session ? "open" : "empty", model: found.data[0]?.id ?? "", failure: null });
+    store.set({ phase: store.state.clip ? "open" : "empty", model: found.data[0]?.id ?? "", failure: null });
     await opening.listRecent();
+    await review.begin();
   } catch (error) {
     if (error.status === 401) return;
     const isOpening = error.status === 503; // the model is being opened

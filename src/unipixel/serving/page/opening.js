@@ -29,7 +29,7 @@ export class Opening {
       const media = { file_id: upload.id, name: file.name.slice(0, 200) };
       try {
         const session = await this.#api.json("POST", "v1/sessions", { media }, signal);
-        this.#show(session, { name: file.name, file });
+        this.#showSession(session, { name: file.name, file });
       } finally {
         this.#api.json("DELETE", `v1/files/${upload.id}`).catch(() => {}); // the session has a hold of its own on it
       }
@@ -46,7 +46,7 @@ export class Opening {
   async resume(id, name) {
     await this.#try(name, async (signal) => {
       const session = await this.#api.json("GET", `v1/sessions/${id}?mask_format=rle`, undefined, signal);
-      this.#show(session, { name: session.clip.name, file: null });
+      this.#showSession(session, { name: session.clip.name, file: null });
       const { position } = await this.#api.json("GET", `v1/sessions/${id}/history`);
       this.#store.set(recall(id, position));
     });
@@ -65,6 +65,19 @@ export class Opening {
     } catch {
       this.#store.set({ recent: [] }); // without them, the page works as well
     }
+  }
+
+  /** Show a clip with its objects, from a frame on. Pictures that come from the same path are kept. */
+  show(opened, path, frame = 0) {
+    const { clip } = opened;
+    if (this.#stage.frames?.path !== path) {
+      this.#stage.frames?.close();
+      this.#stage.frames = this.#framesAt(path, clip);
+    }
+    const brush = Math.max(3, Math.round(Math.min(clip.width, clip.height) / 16));
+    this.#store.set({ ...emptySession(), ...opened, phase: "open", frame, brush });
+    this.#player.take(this.#stage.frames, frame);
+    this.#stage.fit();
   }
 
   /** Back to the first screen; the session stays with the server. */
@@ -94,30 +107,22 @@ export class Opening {
     }
   }
 
-  #show(session, media) {
+  #showSession(session, media) {
     const { clip } = session;
-    this.#stage.frames?.close();
-    const frames = new Frames(this.#api, session.id, clip, (frame) => {
+    const opened = { clip, media, session: session.id, objects: objectsOf(session.objects), nextId: session.next_id };
+    this.show(opened, `v1/sessions/${session.id}/frames`);
+    const length = clip.num_frames === 1 ? "a picture" : `a video of ${clip.num_frames} frames`;
+    announce(`${media.name} is open: ${length}, ${clip.width} by ${clip.height} pixels.`);
+  }
+
+  #framesAt(path, clip) {
+    const frames = new Frames(this.#api, path, clip, (frame) => {
       const { state } = this.#store;
-      const error = frame === state.frame && state.session === session.id && frames.failure(frame);
+      const error = frame === state.frame && this.#stage.frames === frames && frames.failure(frame);
       if (error) this.#store.set({ failure: { message: `Frame ${frame} could not be had: ${error.message}` } });
       this.#store.set({ arrived: state.arrived + 1 });
     });
-    this.#stage.frames = frames;
-    this.#store.set({
-      ...emptySession(),
-      phase: "open",
-      clip,
-      session: session.id,
-      media,
-      objects: objectsOf(session.objects),
-      nextId: session.next_id,
-      brush: Math.max(3, Math.round(Math.min(clip.width, clip.height) / 16)),
-    });
-    this.#player.take(frames);
-    this.#stage.fit();
-    const length = clip.num_frames === 1 ? "a picture" : `a video of ${clip.num_frames} frames`;
-    announce(`${media.name} is open: ${length}, ${clip.width} by ${clip.height} pixels.`);
+    return frames;
   }
 }
 

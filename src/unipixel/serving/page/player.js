@@ -10,10 +10,10 @@ export class Player {
     this.#store = store;
   }
 
-  /** Frames of a newly opened clip. */
-  take(frames) {
+  /** Frames of a newly opened clip, of which one is seen first. */
+  take(frames, first = 0) {
     this.#frames = frames;
-    frames.want(0);
+    frames.want(first);
   }
 
   /** Show a frame. */

@@ -24,15 +24,15 @@ export class Screen {
     byId("follow-up").addEventListener("change", (event) => store.set({ followUp: event.target.checked }));
     byId("require-mask").addEventListener("change", (event) => store.set({ requireMask: event.target.checked }));
     byId("shortcuts-on").addEventListener("change", (event) => store.set({ shortcuts: event.target.checked }));
-    store.on(["phase", "opening", "model", "clip", "media"], (state) => this.#phase(state));
-    store.on(["acts", "undone", "phase"], (state) => this.#bar(state));
+    store.on(["phase", "opening", "model", "clip", "media", "reviewing"], (state) => this.#phase(state));
+    store.on(["acts", "undone", "phase", "session"], (state) => this.#bar(state));
     store.on(["busy", "waiting"], (state) => this.#progress(state));
     store.on(["failure"], (state) => this.#failure(state));
     store.on(["recent"], (state) => this.#recent(state));
     store.on(["tab"], (state) => this.#tab(state));
   }
 
-  #phase({ phase, opening, model, clip, media }) {
+  #phase({ phase, opening, model, clip, media, reviewing }) {
     document.body.dataset.phase = phase;
     const login = byId("login");
     if (phase === "login" && !login.open) login.showModal();
@@ -41,7 +41,7 @@ export class Screen {
     byId("starting").hidden = phase !== "starting";
     byId("opening").hidden = phase !== "opening";
     byId("canvas").hidden = phase !== "open";
-    byId("tools").hidden = phase !== "open";
+    byId("tools").hidden = phase !== "open" || (reviewing && !reviewing.correcting);
     if (opening) {
       byId("opening-name").textContent = opening.name;
       byId("opening-step").textContent = opening.part < 1 ? `Uploading, ${Math.round(100 * opening.part)} %` : "Reading";
@@ -55,10 +55,10 @@ export class Screen {
     document.title = clip ? `${media.name} – UniPixel` : "UniPixel";
   }
 
-  #bar({ acts, undone, phase }) {
+  #bar({ acts, undone, phase, session }) {
     byId("undo").disabled = phase !== "open" || !acts.some((act) => !act.automatic);
     byId("redo").disabled = phase !== "open" || !undone.length;
-    for (const id of ["show-export", "show-code", "new-object"]) byId(id).disabled = phase !== "open";
+    for (const id of ["show-export", "show-code", "new-object"]) byId(id).disabled = phase !== "open" || !session;
   }
 
   #progress({ busy, waiting }) {

@@ -21,6 +21,7 @@ export function newStore() {
     requireMask: false,
     shortcuts: true,
     tab: "objects", // what a narrow screen shows below the picture
+    review: null, // {folders, counts, total, rows, filter}: what the server has for review
     failure: null, // {message, asJob}: what went wrong last, and whether a job could do it
     waiting: false, // whether the server is busy and a request waits in line
   });
@@ -49,6 +50,7 @@ export function emptySession() {
     undone: [],
     job: null, // the latest job that followed this clip
     toFollow: new Set(), // objects that are to be followed when there is time
+    reviewing: null, // {row, ratings: Map of frame → quality, correcting}: the object under review
   };
 }
 

@@ -71,14 +71,9 @@ export class Timeline {
     const context = this.#lanes.getContext("2d");
     context.scale(ratio, ratio);
     rows.forEach((object, row) => this.#row(context, state, object, row * ROW, width));
-    const at = this.#across(state.frame, state.clip, width);
+    const at = across(state.frame, state.clip, width);
     context.fillStyle = getComputedStyle(this.#lanes).color;
     context.fillRect(at - 0.75, 0, 1.5, rows.length * ROW);
-  }
-
-  /** Where a frame lies: the slider's thumb is as wide as the room at both ends. */
-  #across(frame, { num_frames: all }, width) {
-    return 8 + ((width - 16) * frame) / Math.max(1, all - 1);
   }
 
   #row(context, state, object, top, width) {
@@ -91,14 +86,14 @@ export class Timeline {
     context.fill();
     context.fillStyle = css(object.id, isLit ? 1 : 0.75);
     for (const [from, to] of spans(object)) {
-      const left = this.#across(from, state.clip, width) - Math.min(step / 2, 4);
-      const right = this.#across(to, state.clip, width) + Math.min(step / 2, 4);
+      const left = across(from, state.clip, width) - Math.min(step / 2, 4);
+      const right = across(to, state.clip, width) + Math.min(step / 2, 4);
       context.beginPath();
       context.roundRect(left, top + (isLit ? 3 : 4), right - left, ROW - (isLit ? 6 : 8), 4);
       context.fill();
     }
     for (const frame of new Set(object.pointings.flatMap((one) => one.prompts.map((prompt) => prompt.frame)))) {
-      this.#diamond(context, this.#across(frame, state.clip, width), top + ROW / 2, object.id);
+      this.#diamond(context, across(frame, state.clip, width), top + ROW / 2, object.id);
     }
     context.globalAlpha = 1;
   }
@@ -126,6 +121,11 @@ export class Timeline {
     this.#player.seek(((event.offsetX - 8) / (width - 16)) * (clip.num_frames - 1));
     if (object) this.#store.set({ selected: object.id });
   }
+}
+
+/** Where a frame lies: the slider's thumb is as wide as the room at both ends. */
+export function across(frame, { num_frames: all }, width) {
+  return 8 + ((width - 16) * frame) / Math.max(1, all - 1);
 }
 
 /** Runs of frames on which an object is present: [first, last]. */

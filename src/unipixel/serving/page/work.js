@@ -154,6 +154,11 @@ export class Work {
     });
   }
 
+  /** Wait until nothing is under way or in line. */
+  async settled() {
+    while (this.#inLine || this.#current) await this.#last;
+  }
+
   /** Stop what is under way; what was found is kept. */
   cancel() {
     if (!this.#current) return;
@@ -215,7 +220,7 @@ export class Work {
   async #ended(error) {
     if (!isCancelled(error)) {
       const isLong = this.#current.kind === "following" && error.code === "TooLarge";
-      this.#store.set({ failure: { message: error.message, asJob: isLong }, toFollow: new Set() });
+      this.#store.set({ failure: { message: error.message, asJob: isLong && !this.#store.state.reviewing }, toFollow: new Set() });
       if (isLong) this.#store.set({ follow: false });
     } else if (!this.#current.interrupted) {
       announce("Stopped. What was found is kept.");

@@ -51,12 +51,14 @@ class SpokenBatch:
 
 @dataclass(frozen=True)
 class TalkPlan:
-    """What `draw_talk` draws from: data sets with their weights, `size` samples a batch."""
+    """What `draw_talk` draws from: data sets with their weights, `size` samples a batch, of each of them the
+    first `rounds` questions (None: all)."""
 
     datasets: tuple[tuple[Dataset, float], ...]
     size: int
     policy: Policy
     first: int = 0
+    rounds: int | None = None
 
 
 def draw_talk(plan: TalkPlan, processor: Processor, first: int) -> SpokenBatch:
@@ -71,6 +73,7 @@ def draw_talk(plan: TalkPlan, processor: Processor, first: int) -> SpokenBatch:
     while len(items) < plan.size:
         try:
             sample = dataset[index % len(dataset)]
+            sample = replace(sample, rounds=sample.rounds[: plan.rounds])
             conversation = replace(converse(sample, rng, plan.policy), pixels=None)  # the model's own
             what = supervise(conversation, processor, plan.policy)
         except (SampleUnusable, LeftOut):

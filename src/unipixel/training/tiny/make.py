@@ -45,7 +45,7 @@ def make_base(folder: Path, budget: Budget) -> Path:
             workshop.restore(torch.load(kept, weights_only=True))
             continue
         torch.manual_seed(SEED)  # whatever was drawn before: a run that goes on draws the same
-        if name == "language":
+        if name == "names":
             initialise_own_parts(workshop.model)  # now that there is something to copy
         steps = phase.steps()
         train(name, phase.parameters, getattr(budget, name), lambda _, steps=steps: next(steps))  # type: ignore[misc]

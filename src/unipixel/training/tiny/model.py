@@ -85,10 +85,10 @@ def make_config(tokenizer: Tokenizer) -> ModelConfig:
                 "num_key_value_heads": 2,
                 "max_position_embeddings": 8192,
                 "rms_norm_eps": 1e-6,
-                # A few rows and columns must turn the slowest pairs far enough to be told apart.
+                # Most pairs must hardly turn within a question, or words are not found again far behind.
                 "rope_parameters": {
                     "rope_type": "default",
-                    "rope_theta": 100.0,
+                    "rope_theta": 10000.0,
                     "mrope_section": [4, 6, 6],
                 },
                 "bos_token_id": None,

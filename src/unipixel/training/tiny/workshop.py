@@ -3,7 +3,7 @@ SAM 2.1 and Qwen2.5-VL."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -43,6 +43,15 @@ CLIP_KINDS = (
     *("name", "name", "absent", "described", "described", "described"),
     *("mask", "point", "point", "box", "correction", "correction"),
 )
+NAMES = (("made_up_names", "1", 1.0),)
+"""What the language model talks about at first: it must find the words that name a thing again."""
+FIRST_WORDS = (
+    *(("made_up_names", "1", 4.0), ("made_up_relations", "1", 3.0), ("made_up_reasoning", "1", 1.5)),
+    *(("made_up_long", "1", 1.0), ("made_up_regions", "1", 2.0), ("made_up_region_memory", "1", 1.5)),
+    *(("made_up_region_choices", "1", 2.5), ("made_up_pixelqa", "1", 2.5)),
+    *(("made_up_clips", "1", 1.5), ("made_up_talk", "1", 1.0)),
+)
+"""Then: single frames are short, and nothing moves. Data sets, numbers of frames, and how often."""
 TALK = (
     ("made_up_names", "2-8", 1.5),
     ("made_up_names", "1", 1.0),
@@ -61,7 +70,7 @@ TALK = (
     ("made_up_talk", "2-8", 1.0),
     ("made_up_talk", "1", 0.5),
 )
-"""What the language model talks about: data sets, numbers of frames, and how often."""
+"""What it talks about in the end."""
 
 
 class Phase(Protocol):
@@ -84,7 +93,9 @@ class Budget:
     clips: Schedule = field(default_factory=lambda: Schedule(750, 7e-4, floor=0.1))
     easy_view: Schedule = field(default_factory=lambda: Schedule(700, 2e-3, floor=0.5))
     view: Schedule = field(default_factory=lambda: Schedule(1500, 1.5e-3))
-    language: Schedule = field(default_factory=lambda: Schedule(2500, 1.5e-3))
+    names: Schedule = field(default_factory=lambda: Schedule(300, 1.5e-3, floor=1.0))
+    first_words: Schedule = field(default_factory=lambda: Schedule(1300, 1.5e-3, floor=0.6))
+    language: Schedule = field(default_factory=lambda: Schedule(1500, 1.5e-3))
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,7 @@ class Workshop:
         with torch.no_grad():
             model.sam2.image_encoder.trunk.pos_embed_window.normal_(std=PLACE_SCALE)
         align_places(model.sam2)
+        draw_by_width(model.backbone.text)
         table = NameTable(config.hidden_tokens, config.sam2.d_model)
         attributes = AttributeHead(config.sam2.d_model)
         sights = SightHead(model.backbone.hidden_size)
@@ -122,6 +134,9 @@ class Workshop:
         def masks(plan: BatchPlan, kinds: tuple[str, ...], trains_encoder: bool = True) -> MaskPhase:
             return MaskPhase(model.sam2, self.table, self.attributes, plan, kinds, trains_encoder)
 
+        def talk(plan: TalkPlan) -> LanguagePhase:
+            return LanguagePhase(model, self.table, self.processor, plan)
+
         return {
             "sight": SightPhase(model.sam2, self.attributes, scenes(6, 32, 1, EASY_WORLD)),
             "small_sight": SightPhase(model.sam2, self.attributes, scenes(7, 32, 1)),
@@ -132,15 +147,10 @@ class Workshop:
             "clips": masks(scenes(3, 8, 4, LIVELY_WORLD), CLIP_KINDS),
             "easy_view": VisualPhase(model.backbone, self.sights, scenes(11, 32, 2, EASY_WORLD), pixels),
             "view": VisualPhase(model.backbone, self.sights, scenes(12, 32, 2, LIVELY_WORLD), pixels),
-            "language": LanguagePhase(model, self.table, self.processor, self.talk()),
+            "names": talk(talk_plan(NAMES, 32, 13, rounds=1)),
+            "first_words": talk(talk_plan(FIRST_WORDS, 32, 14)),
+            "language": talk(talk_plan(TALK, 24, 0)),
         }
-
-    def talk(self) -> TalkPlan:
-        """What the language phase is about."""
-        datasets = tuple(
-            (open_dataset(name, "train", ".", frames=frames), weight) for name, frames, weight in TALK
-        )
-        return TalkPlan(datasets, 24, talk_policy())
 
     def state(self) -> dict[str, Any]:
         return {name: part.state_dict() for name, part in self._parts().items()}
@@ -156,6 +166,26 @@ class Workshop:
             "attributes": self.attributes,
             "sights": self.sights,
         }
+
+
+def draw_by_width(layers: nn.Module) -> None:
+    """Draw the weights of transformer layers anew, as wide as keeps a state's size. The base models' spread
+    of 0.02 suits layers of thousands; narrow ones hardly attend to anything with it (docs/log.md)."""
+    for name, weight in layers.named_parameters():
+        if weight.dim() == 2 and "embed" not in name:
+            adds = name.endswith(("o_proj.weight", "down_proj.weight"))
+            nn.init.normal_(weight, std=(0.5 if adds else 1.0) * weight.shape[1] ** -0.5)
+
+
+def talk_plan(
+    about: Sequence[tuple[str, str, float]], size: int, number: int, rounds: int | None = None
+) -> TalkPlan:
+    """What a language phase is about, and how many questions a sample has at most; each number draws samples
+    of its own."""
+    datasets = tuple(
+        (open_dataset(name, "train", ".", frames=frames), weight) for name, frames, weight in about
+    )
+    return TalkPlan(datasets, size, talk_policy(), number * 10_000_000, rounds)
 
 
 def talk_policy() -> Policy:
