@@ -126,7 +126,7 @@ def clip_loss(frames: list[FrameMasks], masks: Tensor) -> MaskLoss:
     """Mask loss of tracked objects; masks bool [n, T, S, S]."""
     side = masks.shape[-1] // LOSS_SCALE
     small = F.interpolate(masks.float(), size=(side, side), mode="bilinear", antialias=True) > 0.5
-    return mask_loss(frames, small.transpose(0, 1), MaskLossWeights())
+    return mask_loss(frames, small.transpose(0, 1), MaskLossWeights(quality_gradients="corrected"))
 
 
 @torch.no_grad()
