@@ -36,7 +36,7 @@ def trainer(golden_checkpoint: Path, tmp_path: Path) -> Trainer:
 
 
 def test_the_loss_falls_and_is_logged(golden_checkpoint: Path, tmp_path: Path) -> None:
-    words = ["steps=8", "optimiser.rate=1e-3", "parts.sam2.rate=1e-3", "save.every=none", "save.exports=[]"]
+    words = ["steps=16", "optimiser.rate=1e-3", "parts.sam2.rate=1e-3", "save.every=none", "save.exports=[]"]
     seen: list[int] = []
 
     class Watcher:
@@ -48,12 +48,12 @@ def test_the_loss_falls_and_is_logged(golden_checkpoint: Path, tmp_path: Path) -
         small_recipe(golden_checkpoint, tmp_path / "data", *words), tmp_path / "run", watchers=[Watcher()]
     )
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == seen == list(range(1, 9))
+    assert [line["step"] for line in lines] == seen == list(range(1, 17))
     assert lines[-1]["language"] < 0.8 * lines[0]["language"]
     assert {"total", "masks", "focal", "rate", "samples_per_second", "seconds_left", "gradient"} <= lines[
         0
     ].keys()
-    assert sorted(path.name for path in folder.iterdir()) == ["log.jsonl", "recipe.json", "step-00000008"]
+    assert sorted(path.name for path in folder.iterdir()) == ["log.jsonl", "recipe.json", "step-00000016"]
 
 
 def test_micro_batches_weigh_equally(trainer: Trainer) -> None:

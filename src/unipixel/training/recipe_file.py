@@ -38,8 +38,11 @@ def read_recipe(name_or_file: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = Path(name_or_file)
     recipe = _read_file(path) if path.suffix in (".toml", ".json") else get_recipe(name_or_file)
-    # All together: a batch of 8 may only be right with the micro-batch that another word gives.
-    return changed(recipe, reduce(_together, map(_tree, overrides), dict[str, Any]()))
+    trees = [_tree(word) for word in overrides]
+    # Sources come and go one after the other. The rest is changed together: a batch of 8 may only be right
+    # with the micro-batch that another word gives.
+    recipe = changed(recipe, reduce(_together, (tree for tree in trees if "data" not in tree), {}))
+    return reduce(changed, (tree for tree in trees if "data" in tree), recipe)
 
 
 def _read_file(path: Path) -> Recipe:

@@ -1,12 +1,13 @@
-"""The plain training loop: one optimiser, a warm-up and a cosine, products in bfloat16 where the processor
-has them, a progress line, and a stop at the first loss that is no number."""
+"""The plain training loop: Muon for the matrices of layers and AdamW for the rest, a warm-up and a cosine,
+products in bfloat16 where the processor has them, a progress line, and a stop at the first loss that is no
+number."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,33 +55,67 @@ def train(
     parts: Callable[[], Iterator[nn.Parameter]],
     schedule: Schedule,
     step: Callable[[int], StepResult],
+    matrices: Collection[Tensor] = (),
 ) -> dict[str, float]:
     """Run one phase over the parameters that `parts` yields; returns the running means of the last steps.
+    `matrices`: those of them (and others) that Muon trains.
 
     Raises TrainingError, naming phase and step, when the loss is not finite.
     """
     parameters = list(parts())
-    optimiser = torch.optim.AdamW(
-        parameters, lr=schedule.rate, weight_decay=schedule.weight_decay, betas=(0.9, 0.98)
-    )
+    optimisers = make_optimisers(parameters, matrices, schedule)
     means: dict[str, float] = {}
     start = time.monotonic()
     for number in range(schedule.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate_at(number)
+        for optimiser in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.rate_at(number)
         with quick_products():
             result = step(number)
         if not torch.isfinite(result.loss):
             raise TrainingError(f"{name}: the loss of step {number} is {result.loss.item()}")
-        optimiser.zero_grad(set_to_none=True)
+        for parameter in parameters:
+            parameter.grad = None
         result.loss.backward()
         nn.utils.clip_grad_norm_(parameters, schedule.clip)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         for key, value in {"loss": result.loss.item(), **result.figures}.items():
             means[key] = value if key not in means else FADE * means[key] + (1 - FADE) * value
         if (number + 1) % 50 == 0 or number + 1 == schedule.steps:
             _report(name, number + 1, schedule.steps, time.monotonic() - start, means)
     return means
+
+
+def layer_matrices(part: nn.Module) -> set[Tensor]:
+    """The matrices between the states of layers: what Muon is made for. Embeddings, norms and convolutions
+    are none."""
+    known = {module.weight for module in part.modules() if isinstance(module, nn.Embedding)}  # may be tied
+    return {module.weight for module in part.modules() if isinstance(module, nn.Linear)} - known
+
+
+def make_optimisers(
+    parameters: Sequence[nn.Parameter], matrices: Collection[Tensor], schedule: Schedule
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices, whose steps have all directions equally long: the language model learns in half
+    the steps (docs/log.md). Its steps are as long as AdamW's, so that one rate serves both."""
+    mixing = [parameter for parameter in parameters if parameter in matrices]
+    others = [parameter for parameter in parameters if parameter not in matrices]
+    made: list[torch.optim.Optimizer] = []
+    if mixing:
+        made.append(
+            torch.optim.Muon(
+                mixing,
+                lr=schedule.rate,
+                weight_decay=schedule.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )
+        )
+    if others:
+        made.append(
+            torch.optim.AdamW(others, lr=schedule.rate, weight_decay=schedule.weight_decay, betas=(0.9, 0.98))
+        )
+    return tuple(made)
 
 
 def quick_products() -> torch.autocast:

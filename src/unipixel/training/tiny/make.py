@@ -14,7 +14,7 @@ from unipixel.model.checkpoint import initialise_own_parts
 from unipixel.predictor import Predictor
 from unipixel.training.recipes import get_recipe
 from unipixel.training.run import run
-from unipixel.training.tiny.loop import train
+from unipixel.training.tiny.loop import layer_matrices, train
 from unipixel.training.tiny.workshop import SEED, Budget, Workshop
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ def make_base(folder: Path, budget: Budget) -> Path:
     if finished.is_dir():
         return finished
     workshop = Workshop.open()
+    # The mask decoder has learned with AdamW alone; what Muon makes of it has not been tried.
+    matrices = layer_matrices(workshop.model.backbone) | layer_matrices(workshop.model.seg_head)
     for name, phase in workshop.phases().items():
         kept = folder / f"{name}.pt"
         if kept.is_file():
@@ -48,7 +50,8 @@ def make_base(folder: Path, budget: Budget) -> Path:
         if name == "names":
             initialise_own_parts(workshop.model)  # now that there is something to copy
         steps = phase.steps()
-        train(name, phase.parameters, getattr(budget, name), lambda _, steps=steps: next(steps))  # type: ignore[misc]
+        schedule = getattr(budget, name)
+        train(name, phase.parameters, schedule, lambda _, steps=steps: next(steps), matrices)  # type: ignore[misc]
         partial = kept.with_suffix(".partial")
         torch.save(workshop.state(), partial)
         partial.replace(kept)
