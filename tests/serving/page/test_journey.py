@@ -41,14 +41,16 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data = tmp_path_factory.mktemp("data")
     command = ["serve", "--port", str(port), "--data", str(data), "--no-supervise"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "unipixel.cli.main", *command], env=environment, stderr=subprocess.PIPE
-    )
-    address = f"http://127.0.0.1:{port}"
-    wait_until(lambda: _is_ready(address), seconds=240)
-    yield address
-    server.send_signal(signal.SIGTERM)
-    assert server.wait(60) in (0, -signal.SIGTERM)  # it ends in good order, then by the signal
+    # A file takes all it says; a pipe that nobody empties would stop the server when it is full.
+    with (data / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "unipixel.cli.main", *command], env=environment, stderr=log
+        )
+        address = f"http://127.0.0.1:{port}"
+        wait_until(lambda: _is_ready(address), seconds=240)
+        yield address
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) in (0, -signal.SIGTERM)  # it ends in good order, then by the signal
 
 
 def _is_ready(address: str) -> bool:

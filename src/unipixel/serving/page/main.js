@@ -135,6 +135,7 @@ begin();
 async function begin() {
   try {
     const found = await api.json("GET", "v1/models");
+    if (api.token) sessionStorage.setItem(TOKEN, api.token); // it is right; kept for this tab alone
     await api.json("GET", "ready");
     store.set({ phase: store.state.clip ? "open" : "empty", model: found.data[0]?.id ?? "", failure: null });
     await opening.listRecent();
@@ -147,11 +148,9 @@ async function begin() {
   }
 }
 
-/** Try a token. It is kept for this tab alone. */
+/** Try a token; whether it was right. */
 async function enter(token) {
   api.token = token;
   await begin();
-  const isIn = store.state.phase !== "login";
-  if (isIn) sessionStorage.setItem(TOKEN, token);
-  return isIn;
+  return store.state.phase !== "login";
 }
