@@ -5,7 +5,8 @@ import json
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import numpy as np
@@ -21,6 +22,7 @@ from unipixel.errors import MediaError, PromptError, RequestError, SessionError
 from unipixel.predictor import Predictor
 from unipixel.serving.client import Client
 from unipixel.serving.options import Limits
+from unipixel.serving.remote_session import RemoteAnswerStream
 from unipixel.serving.transport import ServerError
 
 RLE_FRAME = {
@@ -74,6 +76,18 @@ def test_a_session_is_the_library_s_session(client: Client, opened: Predictor) -
     assert heard[-1].done == heard[-1].total == 6
     with pytest.raises(ServerError, match="no session"):
         client.resume(far.id)
+
+
+def test_an_answer_that_was_not_read_to_its_end_says_so() -> None:
+    def events() -> Iterator[dict[str, Any]]:
+        yield {"type": "words", "text": "Here"}
+        raise KeyboardInterrupt
+
+    stream = RemoteAnswerStream(events())
+    with pytest.raises(KeyboardInterrupt):
+        list(stream)
+    with pytest.raises(SessionError, match="ask again"):
+        _ = stream.response
 
 
 def test_one_question_is_the_library_s_answer(client: Client, opened: Predictor) -> None:

@@ -19,6 +19,7 @@ from unipixel.core.progress import OnProgress, Progress
 from unipixel.core.prompts import Prompt
 from unipixel.core.request import Decoding
 from unipixel.core.response import Response
+from unipixel.errors import SessionError
 from unipixel.serving.prompt_schema import prompt_part
 from unipixel.serving.schema import (
     AnswerEntry,
@@ -229,10 +230,12 @@ class RemoteAnswerStream:
 
     @property
     def response(self) -> Response:
-        """The whole answer with its masks; what is not read yet is read now."""
+        """The whole answer with its masks; what is not read yet is read now. SessionError if reading was
+        interrupted."""
         for _ in self._pieces:
             pass
-        assert self._response is not None, "the answer was interrupted; ask again"
+        if self._response is None:
+            raise SessionError("the answer was interrupted while it was read; ask again")
         return self._response
 
     def _read(self, events: Iterator[Json]) -> Iterator[str]:
