@@ -29,7 +29,7 @@ def outcome(check: Check, data: bytes, folder: Path) -> dict[str, str]:
         return {"kind": "taken", "sign": word, "told": ""}
     except UniPixelError as error:
         return {"kind": "refused", "sign": f"{type(error).__name__} {_plain(str(error))}", "told": str(error)}
-    except Exception as error:
+    except Exception as error:  # whatever else comes out is what is looked for
         told = "".join(traceback.format_exception(error))
         return {"kind": "found", "sign": f"{type(error).__name__} at {_place(error)}", "told": told}
 

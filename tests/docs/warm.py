@@ -71,7 +71,7 @@ def attend(connection: socket.socket) -> None:
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # who asked has gone
                 connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
             return
         if not gone and select.select([connection], [], [], 0.02)[0] and not connection.recv(1):

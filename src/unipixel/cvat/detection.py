@@ -67,7 +67,7 @@ class Detection:
         found: list[Any] = []
         with self._predictor.session(np.asarray(image.convert("RGB"))) as session:
             for number, label in enumerate(self._labels):
-                response = session.ask(self._question.format(label=label))
+                response = session.ask(self._question.replace("{label}", label))
                 for one in response.objects:
                     mask = one.masks.frames[0]
                     if not mask.present or mask.score < least:

@@ -64,7 +64,7 @@ def run(options: ServeOptions) -> None:
         server.should_exit = True
 
     app.state.service.on_failure = end
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt):  # raised again by uvicorn once it has ended in good order
         server.run()
     if app.state.service.failure is not None:
         raise app.state.service.failure

@@ -107,7 +107,7 @@ class DataFolder:
             for kind in ("sessions", "jobs", "passing"):
                 for entry in _files_in(self.root / kind):
                     if entry.inode() not in uploads:
-                        with suppress(OSError):
+                        with suppress(OSError):  # deleted meanwhile
                             sizes[entry.inode()] = entry.stat(follow_symlinks=False).st_size
             self._counted = (time.monotonic(), sum(sizes.values()))
         return self._counted[1]
@@ -116,7 +116,7 @@ class DataFolder:
         """Whether all files are more than there may be."""
         sizes = []
         for entry in _files_in(self.root / "files"):
-            with suppress(OSError):
+            with suppress(OSError):  # deleted meanwhile
                 sizes.append(entry.stat(follow_symlinks=False).st_size)
         return sum(sizes) + self.nbytes_beside() > most_bytes
 

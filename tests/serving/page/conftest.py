@@ -25,9 +25,9 @@ def chromium() -> str | None:
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """One for a module: while it is open, its event loop belongs to the main thread."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    api = pytest.importorskip("playwright.sync_api", reason="needs unipixel[browser]")
     path = chromium()
-    if path is None:
+    if path is None:  # a program of the system's, which neither pip nor make can install
         pytest.skip("needs a Chromium: install Debian's chromium, or name one in $CHROMIUM")
     with api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])

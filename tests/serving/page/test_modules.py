@@ -25,7 +25,7 @@ PAGE = Path(__file__).parents[3] / "src" / "unipixel" / "serving" / "page"
 
 
 def asked(**questions: Any) -> Any:
-    if (node := shutil.which("node")) is None:
+    if (node := shutil.which("node")) is None:  # a program of the system's; Chromium runs the modules as well
         pytest.skip("needs node: install Debian's nodejs")
     command = [node, "--no-warnings", str(Path(__file__).with_name("units.mjs")), PAGE.as_uri()]
     done = subprocess.run(command, input=json.dumps(questions), capture_output=True, text=True, check=False)
@@ -190,7 +190,7 @@ def test_the_code_does_what_was_done(served: Served, tmp_path: Path, language: s
     (tmp_path / "it's a clip.mp4").write_bytes(CLIP.read_bytes())
     shells = {"python": [sys.executable, "-c"], "curl": ["bash", "-euo", "pipefail", "-c"]}
     if language == "curl" and not shutil.which("curl"):
-        pytest.skip("needs curl")
+        pytest.skip("needs curl, which this test shows the use of: install Debian's curl")
     done = subprocess.run(
         [*shells[language], program],
         cwd=tmp_path,
