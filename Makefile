@@ -31,11 +31,14 @@ format: $(READY)
 	$(RUN) -m ruff check --fix --quiet .
 	$(RUN) -m ruff format --quiet .
 
+# One thread each; they share every batch, the smallest of which has 8 samples.
+PROCESSES ?= 2
+
 # Large tensors come and go at every step: let the C library keep their pages (docs/log.md).
 tiny: export MALLOC_MMAP_THRESHOLD_ := 8589934592
 tiny: export MALLOC_TRIM_THRESHOLD_ := 8589934592
 tiny: $(READY)
-	$(RUN) -m unipixel.training.tiny -o build/unipixel-tiny
+	$(RUN) -m torch.distributed.run --standalone --nproc-per-node $(PROCESSES) -m unipixel.training.tiny -o build/unipixel-tiny
 
 docs: $(READY)
 	$(RUN) -m mkdocs build --strict --quiet

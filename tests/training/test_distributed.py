@@ -19,24 +19,26 @@ from unipixel.training.distributed import World, join_world
 from unipixel.training.export import export
 from unipixel.training.recipe_file import read_recipe
 from unipixel.training.run import open_trainer
+from unipixel.training.tiny.make import STAGES
 
 STEPS = 4
 ALONE = World(0, 1, torch.device("cpu"), "single")
 
 
-def in_two_processes(folder: Path, recipe_words: list[str]) -> None:
-    script = Path(__file__).with_name("two_processes.py")
+def in_two_processes(script: str, *words: str) -> str:
+    """What a script of this folder has told."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, str(script), str(folder), str(STEPS), *recipe_words],
+        [*command, str(Path(__file__).with_name(script)), *words],
         capture_output=True,
         text=True,
         timeout=300,
         env=environment,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def alone(golden_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_processes_do_what_one_does(strategy: str, alone: tuple[Path, list[str]], tmp_path: Path) -> None:
     folder, recipe_words = alone
-    in_two_processes(tmp_path, [*recipe_words, f"strategy={strategy}"])
+    in_two_processes("two_processes.py", str(tmp_path), str(STEPS), *recipe_words, f"strategy={strategy}")
     expected = torch.load(folder / "gradients.pt")
     found = torch.load(tmp_path / "gradients.pt")
     assert found.keys() == expected.keys()
@@ -89,3 +91,17 @@ def test_two_processes_do_what_one_does(strategy: str, alone: tuple[Path, list[s
 def test_a_strategy_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match="needs several processes"), join_world("fsdp", torch.device("cpu")):
         pass
+
+
+def test_two_processes_make_the_small_model_together(tmp_path: Path) -> None:
+    told = in_two_processes("one_step_each.py", str(tmp_path))
+    for name in ("sight", "clips", "language"):
+        assert told.count(f":{name} 1/1") == 1, "one speaks for both"
+    assert load(tmp_path / STAGES[-1] / "whole").config.name == "unipixel-tiny"
+
+
+def test_gradients_are_means_over_processes(tmp_path: Path) -> None:
+    in_two_processes("shared_gradients.py", str(tmp_path))
+    for rank in range(2):
+        gradients = torch.load(tmp_path / f"{rank}.pt")
+        assert gradients == {"both": [1.5, 3.0], "first": [2.0], "none": [0.0]}

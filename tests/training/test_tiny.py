@@ -1,23 +1,22 @@
 """The small model's training: every phase teaches something, a stopped run goes on, the result opens."""
 
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.training.one_step_each import make_in_steps
 
 import unipixel
 from unipixel.core import tokens as control
-from unipixel.training import recipes
+from unipixel.errors import ConfigError
 from unipixel.training.tiny.language_phase import LanguagePhase, Told, _tell, draw_talk, wanted_tokens
 from unipixel.training.tiny.loop import Schedule, StepResult, TrainingError, train
-from unipixel.training.tiny.make import STAGES, make
 from unipixel.training.tiny.mask_phase import MaskPhase, named_in, objects_of, places_of
 from unipixel.training.tiny.model import CONTROL_TOKENS, SIDE, VOCABULARY, make_tokenizer
 from unipixel.training.tiny.names import NameTable, matches
-from unipixel.training.tiny.scenes import BatchPlan, draw_batch
+from unipixel.training.tiny.scenes import BatchPlan, Share, draw_batch
 from unipixel.training.tiny.visual_phase import VisualPhase, draw_sights
 from unipixel.training.tiny.workshop import NAMES, TALK, Budget, Workshop, talk_plan
 
@@ -41,6 +40,21 @@ def test_batches_are_the_same_whenever_they_are_drawn(workshop: Workshop) -> Non
     said, same = (draw_talk(plan, workshop.processor, 40) for _ in range(2))
     assert torch.equal(said.what.inputs.token_ids, same.what.inputs.token_ids)
     assert said.told == same.told
+
+
+def test_processes_share_every_batch_among_them(workshop: Workshop) -> None:
+    shares = [Share(rank, 2) for rank in range(2)]
+    whole = draw_batch(SMALL, 40)
+    parts = [draw_batch(replace(SMALL, share=share), 40) for share in shares]
+    assert torch.equal(whole.masks, torch.cat([part.masks for part in parts]))
+    plan = talk_plan(NAMES, 5, 0)
+    counts = [
+        len(draw_talk(replace(plan, share=share), workshop.processor, 40).what.targets.labels)
+        for share in shares
+    ]
+    assert counts == [2, 3]
+    with pytest.raises(ConfigError, match="a batch of 2 cannot be shared by 3"):
+        Share(0, 3).of(2)
 
 
 def test_a_language_phase_may_ask_less_of_a_sample(workshop: Workshop) -> None:
@@ -104,8 +118,8 @@ def test_names_that_say_less_add_less() -> None:
 def test_the_tower_sees_what_is_measured(workshop: Workshop) -> None:
     pixels = workshop.processor.config.pixels
     sights = draw_sights(SMALL, pixels, 0)
-    assert sights.cells.shape[0] == len(sights.classes) == len(sights.numbers)
-    assert sights.cells.any(1).all() and sights.numbers[:, :2].abs().max() <= 0.5
+    assert len(sights.told) == len(sights.classes) == len(sights.numbers)
+    assert (sights.cover[sights.told] > 0).all() and sights.numbers[:, :2].abs().max() < 3
     phase = VisualPhase(workshop.model.backbone, workshop.sights, SMALL, pixels)
     workshop.model.zero_grad()
     phase.step(sights).loss.backward()
@@ -124,7 +138,7 @@ def test_what_a_mask_shall_say_is_a_name_and_a_place() -> None:
 
 def test_a_language_step_reaches_the_language_side_alone(workshop: Workshop) -> None:
     plan = talk_plan((("made_up_pixelqa", "2", 1.0),), 4, 0)
-    phase = LanguagePhase(workshop.model, workshop.table, workshop.processor, plan)
+    phase = LanguagePhase(workshop.model, workshop.table, workshop.pointing, workshop.processor, plan)
     batch = draw_talk(plan, workshop.processor, 0)
     told = [what for what in batch.told if what is not None]
     assert told, "this batch asks for masks"
@@ -162,14 +176,9 @@ def test_the_schedule_warms_up_and_falls() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True) and 0.1 <= rates[-1] < 0.11
 
 
-def test_a_stopped_run_goes_on_and_its_result_opens(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one_step = Budget(**{field.name: Schedule(1, 1e-4) for field in fields(Budget)})
-    short = {name: replace(recipes.get_recipe(name), steps=1) for name in STAGES}
-    monkeypatch.setattr("unipixel.training.tiny.make.get_recipe", partial(dict.__getitem__, short))
+def test_a_stopped_run_goes_on_and_its_result_opens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    folder = make(tmp_path, one_step)
+    folder = make_in_steps(tmp_path)
     assert "kept from an earlier run" not in caplog.text
     answer = unipixel.load(folder).ask(np.zeros((48, 64, 3), dtype=np.uint8), "the red circle")
     assert answer.finish_reason in ("stop", "length")
@@ -177,6 +186,6 @@ def test_a_stopped_run_goes_on_and_its_result_opens(
     for made in ("base", "tiny_1", "tiny_2", "tiny_3"):
         (tmp_path / made).rename(tmp_path / f"first_{made}")
     (tmp_path / "language.pt").unlink()
-    make(tmp_path, one_step)
+    make_in_steps(tmp_path)
     assert caplog.text.count("kept from an earlier run") == len(fields(Budget)) - 1
     assert (folder / "model.safetensors").read_bytes() == first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -55,7 +55,8 @@ class World:
 
 @contextmanager
 def join_world(strategy: Strategy, device: torch.device) -> Iterator[World]:
-    """The world that torchrun's environment describes, or this process alone.
+    """The world that torchrun's environment describes, or this process alone. Who is in it already stays in
+    it: processes cannot meet twice.
 
     Raises ConfigError for a strategy that does not fit the number of processes.
     """
@@ -73,11 +74,14 @@ def join_world(strategy: Strategy, device: torch.device) -> Iterator[World]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    is_joined = dist.is_initialized()
+    if not is_joined:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield World(dist.get_rank(), ranks, device, "ddp" if strategy == "auto" else strategy)
     finally:
-        dist.destroy_process_group()
+        if not is_joined:
+            dist.destroy_process_group()
 
 
 def distribute(learner: Learner, world: World) -> nn.Module:
@@ -133,9 +137,9 @@ def like(source: Tensor, parameter: Tensor) -> Tensor:
     return made
 
 
-def complete(gradients: Mapping[str, nn.Parameter]) -> None:
+def complete(parameters: Iterable[nn.Parameter]) -> None:
     """A gradient of zero for each parameter that took no part in a step, so that one process and several
     do the same."""
-    for parameter in gradients.values():
+    for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)

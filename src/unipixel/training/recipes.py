@@ -104,7 +104,7 @@ def _tiny() -> tuple[Recipe, ...]:
         start=Start(model="base"),
         data=_made_up("regions", "pixelqa"),
         seen=Seen(pixels="model", wording="made_up"),
-        batch=Batching(16, 16),
+        batch=Batching(16, 8),
         parts=Parts(prompt=FULL),
         optimiser=Optimiser(rate=1e-3, clip=1.0),
         steps=150,

@@ -118,7 +118,7 @@ class Trainer:
                     )
                 (losses.total / len(exercises)).backward()
             sums += losses.figures() / len(exercises)
-        complete(self.parameters)
+        complete(self.parameters.values())
         return dict(zip(NAMES, self.world.mean(sums).tolist(), strict=True))
 
     def object_counts(self, exercise: Exercise) -> tuple[float, ...] | None:

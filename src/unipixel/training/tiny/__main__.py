@@ -1,9 +1,10 @@
-"""python -m unipixel.training.tiny -o build/unipixel-tiny"""
+"""python -m unipixel.training.tiny -o build/unipixel-tiny, or several such processes of torchrun's."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 from pathlib import Path
 
 import unipixel.training.tiny as package
@@ -23,7 +24,8 @@ def main() -> None:
         "-o", "--output", type=Path, required=True, help="folder for everything, the finished model included"
     )
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     log.info("written to %s", make(arguments.output, Budget()))
 
 

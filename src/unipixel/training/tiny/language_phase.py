@@ -20,6 +20,8 @@ from unipixel.data.policy import Policy
 from unipixel.data.readers.made_up import SceneObjects, draw
 from unipixel.data.registry import Dataset
 from unipixel.data.sample import Masks, Sample
+from unipixel.data.synthetic.shapes import ALL_SHAPES
+from unipixel.data.synthetic.world import ALL_COLOURS
 from unipixel.errors import LeftOut, SampleUnusable
 from unipixel.model.inputs import Inputs
 from unipixel.model.sam2 import PromptEncoder
@@ -28,7 +30,10 @@ from unipixel.processing.processor import Processor
 from unipixel.training.examples import Supervised, join_supervised, supervise
 from unipixel.training.tiny.loop import StepResult
 from unipixel.training.tiny.names import THING, NameTable, with_places
-from unipixel.training.tiny.scenes import endless
+from unipixel.training.tiny.scenes import WHOLE, Share, endless
+
+EVEN_SPREAD = 1 / 12
+"""Mean square distance from the middle, of places anywhere in a frame, of its side."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +56,28 @@ class SpokenBatch:
 
 @dataclass(frozen=True)
 class TalkPlan:
-    """What `draw_talk` draws from: data sets with their weights, `size` samples a batch, of each of them the
-    first `rounds` questions (None: all)."""
+    """What `draw_talk` draws from: data sets with their weights, `size` samples a batch (of them this
+    process's `share`), of each of them the first `rounds` questions (None: all)."""
 
     datasets: tuple[tuple[Dataset, float], ...]
     size: int
     policy: Policy
     first: int = 0
     rounds: int | None = None
+    share: Share = WHOLE
 
 
 def draw_talk(plan: TalkPlan, processor: Processor, first: int) -> SpokenBatch:
     """Conversations about samples of one of the data sets, from number `first` on (so they are of about one
-    length); the same whenever they are drawn."""
+    length, in all processes); the same whenever they are drawn."""
     rng = Generator(PCG64(SeedSequence(entropy=first, spawn_key=(17,))))
     weights = np.array([weight for _, weight in plan.datasets])
     dataset, _ = plan.datasets[rng.choice(len(weights), p=weights / weights.sum())]
     items: list[Supervised] = []
     told: list[Told | None] = []
-    index = first
-    while len(items) < plan.size:
+    own = plan.share.of(plan.size)
+    index = first + own.start
+    while len(items) < len(own):
         try:
             sample = dataset[index % len(dataset)]
             sample = replace(sample, rounds=sample.rounds[: plan.rounds])
@@ -117,10 +124,15 @@ def _common(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class LanguagePhase:
-    """Trains all of the language side but the tower, which has learned to see before."""
+    """Trains all of the language side but the tower, which has learned to see before.
+
+    `pointing` [d -> 2] reads places from the states that ask for masks, and is thrown away after training:
+    the decoder's code of a place says little to who has no idea of it yet (docs/log.md).
+    """
 
     model: UniPixel
     table: NameTable
+    pointing: nn.Linear
     processor: Processor
     plan: TalkPlan
 
@@ -129,6 +141,7 @@ class LanguagePhase:
         seeing = {*model.backbone.visual.parameters()}
         for part in (model.backbone, model.object_prompt, model.object_memory, model.seg_head):
             yield from (parameter for parameter in part.parameters() if parameter not in seeing)
+        yield from self.pointing.parameters()
 
     def steps(self) -> Iterator[StepResult]:
         """Losses of one batch after the other."""
@@ -142,16 +155,34 @@ class LanguagePhase:
         counted = labels != IGNORE_INDEX
         language = F.cross_entropy(self.model.backbone.speak(hidden[:, :-1][counted]), labels[counted])
         figures = {"language": language.item()}
-        told = [place for place, what in enumerate(batch.told) if what is not None]
+        told = [number for number, what in enumerate(batch.told) if what is not None]
         if not told:
             return StepResult(language, figures)
-        wanted = wanted_tokens(
-            self.table, self.model.sam2.sam_prompt_encoder, [what for what in batch.told if what is not None]
-        )
+        what = [what for what in batch.told if what is not None]
+        wanted = wanted_tokens(self.table, self.model.sam2.sam_prompt_encoder, what)
         said = torch.cat(self.model.mask_prompts(hidden, inputs.token_ids))[told]
-        error = (said - wanted).square().mean(dim=(0, 2)) / wanted.square().mean(dim=(0, 2))
+        spread = spread_of_tokens(self.table, self.model.sam2.sam_prompt_encoder)
+        error = (said - wanted).square().mean(dim=(0, 2)) / spread
         figures |= {"name_error": error[0].item(), "place_error": error[1:].mean().item()}
-        return StepResult(language + error.mean(), figures)
+        pointing = self.point(hidden, inputs.token_ids, batch)
+        figures["pointing_error"] = pointing.item()
+        return StepResult(language + error.sum() + pointing, figures)
+
+    def point(self, hidden: Tensor, token_ids: Tensor, batch: SpokenBatch) -> Tensor:
+        """How wrong places are read; about 1 says nothing."""
+        asking = hidden[:, :-1][token_ids[:, 1:] == self.model.tokens.seg]
+        placed = [
+            (number, what.place)
+            for number, what in enumerate(batch.told)
+            if what is not None and what.place is not None
+        ]
+        if not placed:
+            return hidden.new_zeros(())
+        numbers, places = zip(*placed, strict=True)
+        # Every weight moves at every step: so many inputs would move a place by a whole frame.
+        states = asking[list(numbers)] * asking.shape[-1] ** -0.5
+        error = F.mse_loss(self.pointing(states).float(), torch.tensor(places))
+        return error / EVEN_SPREAD
 
     def think(self, inputs: Inputs) -> Tensor:
         """As the model does, but the tower learns nothing from it."""
@@ -171,3 +202,14 @@ def wanted_tokens(table: NameTable, encoder: PromptEncoder, told: Sequence[Told]
     placed = with_places(named, encoder, places)
     has_place = torch.tensor([what.place is not None for what in told])
     return torch.where(has_place[:, None, None], placed, named)
+
+
+@torch.no_grad()
+def spread_of_tokens(table: NameTable, encoder: PromptEncoder) -> Tensor:
+    """How far the hidden tokens of names and places lie from their means, [h]: mean squares. An error as
+    large as that says nothing."""
+    names = table([f"{colour} {shape}" for colour in ALL_COLOURS for shape in ALL_SHAPES])
+    across = torch.linspace(0, encoder.image_size - 1, 9)
+    places = torch.cartesian_prod(across, across)
+    placed = with_places(names[:1].expand(len(places), -1, -1), encoder, places)
+    return torch.cat([names.var(0)[:1], placed.var(0)[1:]]).mean(-1)

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from unipixel.training.distributed import World, complete
+
 log = logging.getLogger(__name__)
 
+ALONE = World(0, 1, torch.device("cpu"), "single")
 FADE = 0.95
 """How much of a running mean one step keeps."""
 
@@ -56,9 +59,11 @@ def train(
     schedule: Schedule,
     step: Callable[[int], StepResult],
     matrices: Collection[Tensor] = (),
+    world: World = ALONE,
 ) -> dict[str, float]:
     """Run one phase over the parameters that `parts` yields; returns the running means of the last steps.
-    `matrices`: those of them (and others) that Muon trains.
+    `matrices`: those of them (and others) that Muon trains. `world`: the processes that learn together, each
+    from its own samples.
 
     Raises TrainingError, naming phase and step, when the loss is not finite.
     """
@@ -77,14 +82,28 @@ def train(
         for parameter in parameters:
             parameter.grad = None
         result.loss.backward()
+        share_gradients(parameters, world)
         nn.utils.clip_grad_norm_(parameters, schedule.clip)
         for optimiser in optimisers:
             optimiser.step()
         for key, value in {"loss": result.loss.item(), **result.figures}.items():
             means[key] = value if key not in means else FADE * means[key] + (1 - FADE) * value
-        if (number + 1) % 50 == 0 or number + 1 == schedule.steps:
+        if world.is_first and ((number + 1) % 50 == 0 or number + 1 == schedule.steps):
             _report(name, number + 1, schedule.steps, time.monotonic() - start, means)
     return means
+
+
+def share_gradients(parameters: Sequence[nn.Parameter], world: World) -> None:
+    """Every process gets the mean of all gradients; one that a process did not reach counts as zero."""
+    if world.ranks == 1:
+        return
+    complete(parameters)
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    mean = world.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+    for gradient, part in zip(
+        gradients, mean.split([gradient.numel() for gradient in gradients]), strict=True
+    ):
+        gradient.copy_(part.view_as(gradient))
 
 
 def layer_matrices(part: nn.Module) -> set[Tensor]:

@@ -12,9 +12,11 @@ import torch
 from unipixel.loading import save
 from unipixel.model.checkpoint import initialise_own_parts
 from unipixel.predictor import Predictor
+from unipixel.training.distributed import World, join_world
 from unipixel.training.recipes import get_recipe
 from unipixel.training.run import run
 from unipixel.training.tiny.loop import layer_matrices, train
+from unipixel.training.tiny.scenes import Share
 from unipixel.training.tiny.workshop import SEED, Budget, Workshop
 
 log = logging.getLogger(__name__)
@@ -25,13 +27,14 @@ STAGES = ("tiny_1", "tiny_2", "tiny_3")
 
 def make(folder: Path, budget: Budget) -> Path:
     """Train everything; returns the folder of the finished checkpoint (half precision)."""
-    base = make_base(folder, budget)
-    for stage in STAGES:
-        make_stage(folder, stage, base)
+    with join_world("auto", torch.device("cpu")) as world:
+        base = make_base(folder, budget, world)
+        for stage in STAGES:
+            make_stage(folder, stage, base)
     return folder / STAGES[-1] / "whole"
 
 
-def make_base(folder: Path, budget: Budget) -> Path:
+def make_base(folder: Path, budget: Budget, world: World) -> Path:
     """Train all phases; returns the folder of the model that the stages start from."""
     folder.mkdir(parents=True, exist_ok=True)
     finished = folder / BASE
@@ -40,8 +43,9 @@ def make_base(folder: Path, budget: Budget) -> Path:
     workshop = Workshop.open()
     # The mask decoder has learned with AdamW alone; what Muon makes of it has not been tried.
     matrices = layer_matrices(workshop.model.backbone) | layer_matrices(workshop.model.seg_head)
-    for name, phase in workshop.phases().items():
+    for name, phase in workshop.phases(Share(world.rank, world.ranks)).items():
         kept = folder / f"{name}.pt"
+        world.barrier()  # what one process keeps is there for all
         if kept.is_file():
             log.info("%s: kept from an earlier run", name)
             workshop.restore(torch.load(kept, weights_only=True))
@@ -51,11 +55,15 @@ def make_base(folder: Path, budget: Budget) -> Path:
             initialise_own_parts(workshop.model)  # now that there is something to copy
         steps = phase.steps()
         schedule = getattr(budget, name)
-        train(name, phase.parameters, schedule, lambda _, steps=steps: next(steps), matrices)  # type: ignore[misc]
-        partial = kept.with_suffix(".partial")
-        torch.save(workshop.state(), partial)
-        partial.replace(kept)
-    return save(Predictor(workshop.model.eval(), workshop.processor), finished)
+        train(name, phase.parameters, schedule, lambda _, steps=steps: next(steps), matrices, world)  # type: ignore[misc]
+        if world.is_first:
+            partial = kept.with_suffix(".partial")
+            torch.save(workshop.state(), partial)
+            partial.replace(kept)
+    if world.is_first:
+        save(Predictor(workshop.model.eval(), workshop.processor), finished)
+    world.barrier()
+    return finished
 
 
 def make_stage(folder: Path, name: str, base: Path) -> None:

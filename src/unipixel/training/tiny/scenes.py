@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from unipixel.data.synthetic.scene import Scene, make_scene, training_seed
 from unipixel.data.synthetic.world import WorldConfig
+from unipixel.errors import ConfigError
 from unipixel.processing.vision import mask_view
 
 SIZES = ((128, 128), (128, 128), (112, 144), (144, 176), (160, 128), (128, 192))
@@ -46,16 +47,37 @@ class SceneBatch:
 
 
 @dataclass(frozen=True)
+class Share:
+    """What one of several processes draws of every batch."""
+
+    rank: int = 0
+    ranks: int = 1
+
+    def of(self, count: int) -> range:
+        """Its own of the numbers 0 … count - 1.
+
+        Raises ConfigError if there are fewer than processes.
+        """
+        if count < self.ranks:
+            raise ConfigError(f"a batch of {count} cannot be shared by {self.ranks} processes; start fewer")
+        return range(self.rank * count // self.ranks, (self.rank + 1) * count // self.ranks)
+
+
+WHOLE = Share()
+
+
+@dataclass(frozen=True)
 class BatchPlan:
-    """What `scene_batches` draws: `num_scenes` scenes of `num_frames` frames a batch, seen by a mask view of
-    `side` pixels. `first` numbers the first scene: training goes on where it was by passing on how many
-    scenes were seen."""
+    """What `scene_batches` draws: `num_scenes` scenes of `num_frames` frames a batch, of them this process's
+    `share`, seen by a mask view of `side` pixels. `first` numbers the first scene: training goes on where it
+    was by passing on how many scenes were seen."""
 
     num_scenes: int
     num_frames: int
     side: int
     world: WorldConfig = WorldConfig()
     first: int = 0
+    share: Share = WHOLE
 
 
 Batch_co = TypeVar("Batch_co", covariant=True)
@@ -82,7 +104,7 @@ def scene_batches(plan: BatchPlan) -> Iterator[SceneBatch]:
 
 
 def draw_batch(plan: BatchPlan, first: int) -> SceneBatch:
-    """The batch of training scenes first … first + num_scenes - 1; the same whenever it is drawn."""
+    """The share of training scenes first … first + num_scenes - 1; the same whenever it is drawn."""
     scenes = draw_scenes(plan, first)
     return SceneBatch(
         scenes=scenes,
@@ -92,11 +114,12 @@ def draw_batch(plan: BatchPlan, first: int) -> SceneBatch:
 
 
 def draw_scenes(plan: BatchPlan, first: int) -> tuple[Scene, ...]:
-    """Training scenes first … first + num_scenes - 1, all of one size."""
+    """The share of training scenes first … first + num_scenes - 1, all of one size."""
     rng = Generator(PCG64(SeedSequence(entropy=first, spawn_key=(plan.num_frames,))))
     height, width = SIZES[rng.integers(len(SIZES))]
     config = replace(plan.world, height=height, width=width, num_frames=plan.num_frames)
-    return tuple(spoil(make_scene(training_seed(first + i), config), rng) for i in range(plan.num_scenes))
+    own = plan.share.of(plan.num_scenes)
+    return tuple(spoil(make_scene(training_seed(first + i), config), rng) for i in own)
 
 
 def spoil(scene: Scene, rng: Generator) -> Scene:

@@ -30,7 +30,7 @@ from unipixel.training.tiny.mask_phase import (
 from unipixel.training.tiny.model import SIDE, make_config, make_tokenizer
 from unipixel.training.tiny.names import NameTable
 from unipixel.training.tiny.places import align_places
-from unipixel.training.tiny.scenes import BatchPlan
+from unipixel.training.tiny.scenes import WHOLE, BatchPlan, Share
 from unipixel.training.tiny.visual_phase import SightHead, VisualPhase
 
 SEED = 0
@@ -91,22 +91,23 @@ class Budget:
     stills: Schedule = field(default_factory=lambda: Schedule(1000, 9e-4, floor=0.5))
     pairs: Schedule = field(default_factory=lambda: Schedule(300, 6e-4, floor=0.6))
     clips: Schedule = field(default_factory=lambda: Schedule(750, 7e-4, floor=0.1))
-    easy_view: Schedule = field(default_factory=lambda: Schedule(700, 2e-3, floor=0.5))
-    view: Schedule = field(default_factory=lambda: Schedule(1500, 1.5e-3))
-    names: Schedule = field(default_factory=lambda: Schedule(300, 1.5e-3, floor=1.0))
-    first_words: Schedule = field(default_factory=lambda: Schedule(1300, 1.5e-3, floor=0.6))
+    easy_view: Schedule = field(default_factory=lambda: Schedule(400, 2e-3, floor=0.5))
+    view: Schedule = field(default_factory=lambda: Schedule(1500, 2e-3))
+    names: Schedule = field(default_factory=lambda: Schedule(900, 1.5e-3, floor=0.3))
+    first_words: Schedule = field(default_factory=lambda: Schedule(1000, 1.5e-3, floor=0.6))
     language: Schedule = field(default_factory=lambda: Schedule(1500, 1.5e-3))
 
 
 @dataclass(frozen=True)
 class Workshop:
     """The model, its processor, and helps that are thrown away: the table that stands in for words, and the
-    heads that make mask decoder and tower see what there is to talk about."""
+    heads that make mask decoder, tower and language model see what there is to talk about."""
 
     model: UniPixel
     table: NameTable
     attributes: AttributeHead
     sights: SightHead
+    pointing: nn.Linear
     processor: Processor
 
     @classmethod
@@ -122,20 +123,23 @@ class Workshop:
         table = NameTable(config.hidden_tokens, config.sam2.d_model)
         attributes = AttributeHead(config.sam2.d_model)
         sights = SightHead(model.backbone.hidden_size)
-        return cls(model.train(), table, attributes, sights, Processor(config, tokenizer))
+        pointing = nn.Linear(model.backbone.hidden_size, 2)
+        nn.init.zeros_(pointing.weight)
+        nn.init.constant_(pointing.bias, 0.5)  # the middle, or all else would wait until it has calmed down
+        return cls(model.train(), table, attributes, sights, pointing, Processor(config, tokenizer))
 
-    def phases(self) -> dict[str, Phase]:
-        """The phases in their order; each sees scenes of its own."""
+    def phases(self, share: Share = WHOLE) -> dict[str, Phase]:
+        """The phases in their order; each sees scenes of its own, and of those its share."""
         model, pixels = self.model, self.processor.config.pixels
 
         def scenes(number: int, count: int, frames: int, world: WorldConfig = WORLD) -> BatchPlan:
-            return BatchPlan(count, frames, SIDE, world, first=number * 10_000_000)
+            return BatchPlan(count, frames, SIDE, world, number * 10_000_000, share)
 
         def masks(plan: BatchPlan, kinds: tuple[str, ...], trains_encoder: bool = True) -> MaskPhase:
             return MaskPhase(model.sam2, self.table, self.attributes, plan, kinds, trains_encoder)
 
         def talk(plan: TalkPlan) -> LanguagePhase:
-            return LanguagePhase(model, self.table, self.processor, plan)
+            return LanguagePhase(model, self.table, self.pointing, self.processor, replace(plan, share=share))
 
         return {
             "sight": SightPhase(model.sam2, self.attributes, scenes(6, 32, 1, EASY_WORLD)),
@@ -145,11 +149,11 @@ class Workshop:
             "stills": masks(scenes(1, 16, 1), STILL_KINDS),
             "pairs": masks(scenes(2, 12, 2), CLIP_KINDS),
             "clips": masks(scenes(3, 8, 4, LIVELY_WORLD), CLIP_KINDS),
-            "easy_view": VisualPhase(model.backbone, self.sights, scenes(11, 32, 2, EASY_WORLD), pixels),
-            "view": VisualPhase(model.backbone, self.sights, scenes(12, 32, 2, LIVELY_WORLD), pixels),
-            "names": talk(talk_plan(NAMES, 32, 13, rounds=1)),
-            "first_words": talk(talk_plan(FIRST_WORDS, 32, 14)),
-            "language": talk(talk_plan(TALK, 24, 0)),
+            "easy_view": VisualPhase(model.backbone, self.sights, scenes(11, 64, 2, EASY_WORLD), pixels),
+            "view": VisualPhase(model.backbone, self.sights, scenes(12, 64, 2, LIVELY_WORLD), pixels),
+            "names": talk(talk_plan(NAMES, 64, 13, rounds=1)),
+            "first_words": talk(talk_plan(FIRST_WORDS, 64, 14)),
+            "language": talk(talk_plan(TALK, 48, 0)),
         }
 
     def state(self) -> dict[str, Any]:
@@ -165,6 +169,7 @@ class Workshop:
             "table": self.table,
             "attributes": self.attributes,
             "sights": self.sights,
+            "pointing": self.pointing,
         }
 
 
