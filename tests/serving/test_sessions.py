@@ -1,9 +1,12 @@
 """Sessions through the client are the library's sessions; and nobody sees another one's."""
 
+import asyncio
 import io
 import json
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -246,6 +249,26 @@ def test_short_of_memory_the_least_recent_session_sleeps(start: Callable[..., Se
     assert first[0].masks == known.masks and first[0].name == "kept", "it wakes as it was"
 
 
+def test_a_session_may_be_closed_while_it_waits_to_be_kept(start: Callable[..., Served]) -> None:
+    served = start()
+    session = served.client().session(STILL)
+    [entry] = served.service.sessions.list(_owner(served))
+    busy = threading.Event()
+
+    async def keep_and_close() -> None:
+        held = asyncio.ensure_future(served.service.call(busy.wait))
+        kept = asyncio.ensure_future(served.service.sessions.keep(entry))
+        closed = asyncio.ensure_future(served.service.sessions.remove(entry))
+        await asyncio.sleep(0.1)
+        busy.set()
+        await asyncio.gather(held, kept, closed)
+
+    asyncio.run_coroutine_threadsafe(keep_and_close(), served.loop).result(10)
+    assert not entry.folder.exists()
+    with pytest.raises(ServerError):
+        served.client().resume(session.id)
+
+
 def test_unused_sessions_and_files_are_deleted(start: Callable[..., Served]) -> None:
     served = start(limits=Limits(session_seconds=0.2, file_seconds=0.2))
     client = served.client()
@@ -259,9 +282,6 @@ def test_unused_sessions_and_files_are_deleted(start: Callable[..., Served]) -> 
 
 
 def _sweep(served: Served) -> bool:
-    import asyncio
-    import time
-
     time.sleep(0.3)
     served.service.files.sweep()
     asyncio.run_coroutine_threadsafe(served.service.sessions.sweep(), served.loop).result(5)

@@ -146,7 +146,9 @@ class SessionStore:
             return
 
         def write() -> None:
-            session = entry.awake
+            session = entry.session
+            if session is None:  # closed while this waited for the worker
+                return
             with room():
                 session.save(entry.folder / KEPT)
 
