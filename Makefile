@@ -31,7 +31,7 @@ format: $(READY)
 	$(RUN) -m ruff check --fix --quiet .
 	$(RUN) -m ruff format --quiet .
 
-# One thread each; they share every batch, the smallest of which has 8 samples.
+# 1 or 2, of one thread each; they share every batch (more: batch.micro of the recipes tiny_1 to tiny_3).
 PROCESSES ?= 2
 
 # Large tensors come and go at every step: let the C library keep their pages (docs/log.md).

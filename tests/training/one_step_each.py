@@ -9,21 +9,22 @@ from unittest.mock import patch
 
 import torch
 
+from unipixel.data.mixture import Shard
 from unipixel.training.recipe import Batching
 from unipixel.training.recipes import get_recipe
 from unipixel.training.tiny.loop import Schedule
 from unipixel.training.tiny.make import STAGES, make
-from unipixel.training.tiny.scenes import WHOLE, Share
+from unipixel.training.tiny.scenes import WHOLE
 from unipixel.training.tiny.workshop import Budget, Phase, TalkPlan, Workshop
 
 SAMPLES = 4
 open_phases = Workshop.phases
 
 
-def small_phases(workshop: Workshop, share: Share = WHOLE) -> dict[str, Phase]:
+def small_phases(workshop: Workshop, shard: Shard = WHOLE) -> dict[str, Phase]:
     """As they are, but with few samples a step."""
     small: dict[str, Phase] = {}
-    for name, phase in open_phases(workshop, share).items():
+    for name, phase in open_phases(workshop, shard).items():
         size = {"size": SAMPLES} if isinstance(phase.plan, TalkPlan) else {"num_scenes": SAMPLES}
         small[name] = replace(phase, plan=replace(phase.plan, **size))
     return small

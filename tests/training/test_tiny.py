@@ -10,13 +10,14 @@ from tests.training.one_step_each import make_in_steps
 
 import unipixel
 from unipixel.core import tokens as control
+from unipixel.data.mixture import Shard
 from unipixel.errors import ConfigError
 from unipixel.training.tiny.language_phase import LanguagePhase, Told, _tell, draw_talk, wanted_tokens
 from unipixel.training.tiny.loop import Schedule, StepResult, TrainingError, train
 from unipixel.training.tiny.mask_phase import MaskPhase, named_in, objects_of, places_of
 from unipixel.training.tiny.model import CONTROL_TOKENS, SIDE, VOCABULARY, make_tokenizer
 from unipixel.training.tiny.names import NameTable, matches
-from unipixel.training.tiny.scenes import BatchPlan, Share, draw_batch
+from unipixel.training.tiny.scenes import BatchPlan, draw_batch, numbers_of
 from unipixel.training.tiny.visual_phase import VisualPhase, draw_sights
 from unipixel.training.tiny.workshop import NAMES, TALK, Budget, Workshop, talk_plan
 
@@ -43,18 +44,18 @@ def test_batches_are_the_same_whenever_they_are_drawn(workshop: Workshop) -> Non
 
 
 def test_processes_share_every_batch_among_them(workshop: Workshop) -> None:
-    shares = [Share(rank, 2) for rank in range(2)]
+    shards = [Shard(rank, 2) for rank in range(2)]
     whole = draw_batch(SMALL, 40)
-    parts = [draw_batch(replace(SMALL, share=share), 40) for share in shares]
+    parts = [draw_batch(replace(SMALL, shard=shard), 40) for shard in shards]
     assert torch.equal(whole.masks, torch.cat([part.masks for part in parts]))
     plan = talk_plan(NAMES, 5, 0)
     counts = [
-        len(draw_talk(replace(plan, share=share), workshop.processor, 40).what.targets.labels)
-        for share in shares
+        len(draw_talk(replace(plan, shard=shard), workshop.processor, 40).what.targets.labels)
+        for shard in shards
     ]
     assert counts == [2, 3]
     with pytest.raises(ConfigError, match="a batch of 2 cannot be shared by 3"):
-        Share(0, 3).of(2)
+        numbers_of(Shard(0, 3), 2)
 
 
 def test_a_language_phase_may_ask_less_of_a_sample(workshop: Workshop) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from unipixel.core.tokens import IGNORE_INDEX
 from unipixel.data.conversations import converse
+from unipixel.data.mixture import Shard
 from unipixel.data.policy import Policy
 from unipixel.data.readers.made_up import SceneObjects, draw
 from unipixel.data.registry import Dataset
@@ -30,7 +31,7 @@ from unipixel.processing.processor import Processor
 from unipixel.training.examples import Supervised, join_supervised, supervise
 from unipixel.training.tiny.loop import StepResult
 from unipixel.training.tiny.names import THING, NameTable, with_places
-from unipixel.training.tiny.scenes import WHOLE, Share, endless
+from unipixel.training.tiny.scenes import WHOLE, endless, numbers_of
 
 EVEN_SPREAD = 1 / 12
 """Mean square distance from the middle, of places anywhere in a frame, of its side."""
@@ -57,14 +58,14 @@ class SpokenBatch:
 @dataclass(frozen=True)
 class TalkPlan:
     """What `draw_talk` draws from: data sets with their weights, `size` samples a batch (of them this
-    process's `share`), of each of them the first `rounds` questions (None: all)."""
+    process's `shard`), of each of them the first `rounds` questions (None: all)."""
 
     datasets: tuple[tuple[Dataset, float], ...]
     size: int
     policy: Policy
     first: int = 0
     rounds: int | None = None
-    share: Share = WHOLE
+    shard: Shard = WHOLE
 
 
 def draw_talk(plan: TalkPlan, processor: Processor, first: int) -> SpokenBatch:
@@ -75,7 +76,7 @@ def draw_talk(plan: TalkPlan, processor: Processor, first: int) -> SpokenBatch:
     dataset, _ = plan.datasets[rng.choice(len(weights), p=weights / weights.sum())]
     items: list[Supervised] = []
     told: list[Told | None] = []
-    own = plan.share.of(plan.size)
+    own = numbers_of(plan.shard, plan.size)
     index = first + own.start
     while len(items) < len(own):
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from unipixel.data.mixture import Shard
 from unipixel.loading import save
 from unipixel.model.checkpoint import initialise_own_parts
 from unipixel.predictor import Predictor
@@ -16,7 +17,6 @@ from unipixel.training.distributed import World, join_world
 from unipixel.training.recipes import get_recipe
 from unipixel.training.run import run
 from unipixel.training.tiny.loop import layer_matrices, train
-from unipixel.training.tiny.scenes import Share
 from unipixel.training.tiny.workshop import SEED, Budget, Workshop
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,13 @@ STAGES = ("tiny_1", "tiny_2", "tiny_3")
 
 
 def make(folder: Path, budget: Budget) -> Path:
-    """Train everything; returns the folder of the finished checkpoint (half precision)."""
+    """Train everything; returns the folder of the finished checkpoint (half precision).
+
+    Raises ConfigError if a stage's batch cannot be shared by so many processes.
+    """
     with join_world("auto", torch.device("cpu")) as world:
+        for stage in STAGES:
+            get_recipe(stage).batch.micro_batches(world.ranks)  # refuses now, and not behind the phases
         base = make_base(folder, budget, world)
         for stage in STAGES:
             make_stage(folder, stage, base)
@@ -43,7 +48,7 @@ def make_base(folder: Path, budget: Budget, world: World) -> Path:
     workshop = Workshop.open()
     # The mask decoder has learned with AdamW alone; what Muon makes of it has not been tried.
     matrices = layer_matrices(workshop.model.backbone) | layer_matrices(workshop.model.seg_head)
-    for name, phase in workshop.phases(Share(world.rank, world.ranks)).items():
+    for name, phase in workshop.phases(Shard(world.rank, world.ranks)).items():
         kept = folder / f"{name}.pt"
         world.barrier()  # what one process keeps is there for all
         if kept.is_file():

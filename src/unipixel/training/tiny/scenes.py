@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from unipixel.data.mixture import Shard
 from unipixel.data.synthetic.scene import Scene, make_scene, training_seed
 from unipixel.data.synthetic.world import WorldConfig
 from unipixel.errors import ConfigError
@@ -46,30 +47,23 @@ class SceneBatch:
         return [[thing.name for thing in scene.things] for scene in self.scenes]
 
 
-@dataclass(frozen=True)
-class Share:
-    """What one of several processes draws of every batch."""
-
-    rank: int = 0
-    ranks: int = 1
-
-    def of(self, count: int) -> range:
-        """Its own of the numbers 0 … count - 1.
-
-        Raises ConfigError if there are fewer than processes.
-        """
-        if count < self.ranks:
-            raise ConfigError(f"a batch of {count} cannot be shared by {self.ranks} processes; start fewer")
-        return range(self.rank * count // self.ranks, (self.rank + 1) * count // self.ranks)
+WHOLE = Shard()
 
 
-WHOLE = Share()
+def numbers_of(shard: Shard, count: int) -> range:
+    """What a process draws of a batch: its own of the numbers 0 … count - 1.
+
+    Raises ConfigError if there are fewer than processes.
+    """
+    if count < shard.ranks:
+        raise ConfigError(f"a batch of {count} cannot be shared by {shard.ranks} processes; start fewer")
+    return range(shard.rank * count // shard.ranks, (shard.rank + 1) * count // shard.ranks)
 
 
 @dataclass(frozen=True)
 class BatchPlan:
     """What `scene_batches` draws: `num_scenes` scenes of `num_frames` frames a batch, of them this process's
-    `share`, seen by a mask view of `side` pixels. `first` numbers the first scene: training goes on where it
+    `shard`, seen by a mask view of `side` pixels. `first` numbers the first scene: training goes on where it
     was by passing on how many scenes were seen."""
 
     num_scenes: int
@@ -77,7 +71,7 @@ class BatchPlan:
     side: int
     world: WorldConfig = WorldConfig()
     first: int = 0
-    share: Share = WHOLE
+    shard: Shard = WHOLE
 
 
 Batch_co = TypeVar("Batch_co", covariant=True)
@@ -104,7 +98,7 @@ def scene_batches(plan: BatchPlan) -> Iterator[SceneBatch]:
 
 
 def draw_batch(plan: BatchPlan, first: int) -> SceneBatch:
-    """The share of training scenes first … first + num_scenes - 1; the same whenever it is drawn."""
+    """The shard's of training scenes first … first + num_scenes - 1; the same whenever they are drawn."""
     scenes = draw_scenes(plan, first)
     return SceneBatch(
         scenes=scenes,
@@ -114,11 +108,11 @@ def draw_batch(plan: BatchPlan, first: int) -> SceneBatch:
 
 
 def draw_scenes(plan: BatchPlan, first: int) -> tuple[Scene, ...]:
-    """The share of training scenes first … first + num_scenes - 1, all of one size."""
+    """The shard's of training scenes first … first + num_scenes - 1, all of one size."""
     rng = Generator(PCG64(SeedSequence(entropy=first, spawn_key=(plan.num_frames,))))
     height, width = SIZES[rng.integers(len(SIZES))]
     config = replace(plan.world, height=height, width=width, num_frames=plan.num_frames)
-    own = plan.share.of(plan.num_scenes)
+    own = numbers_of(plan.shard, plan.num_scenes)
     return tuple(spoil(make_scene(training_seed(first + i), config), rng) for i in own)
 
 

@@ -50,7 +50,7 @@ class Sights:
 
 
 def draw_sights(plan: BatchPlan, pixels: PixelBudget, first: int) -> Sights:
-    """The pairs of the share of training scenes first … first + num_scenes - 1."""
+    """The pairs of the shard's of training scenes first … first + num_scenes - 1."""
     assert plan.num_frames == 2, f"the tower sees pairs of frames, but the plan has {plan.num_frames}"
     scenes = draw_scenes(plan, first)
     height, width = scenes[0].frames.shape[1:3]

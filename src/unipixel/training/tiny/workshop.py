@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from unipixel.data.mixture import Shard
 from unipixel.data.policy import CORRECTED, Policy
 from unipixel.data.registry import open_dataset
 from unipixel.data.synthetic.world import WorldConfig
@@ -30,7 +31,7 @@ from unipixel.training.tiny.mask_phase import (
 from unipixel.training.tiny.model import SIDE, make_config, make_tokenizer
 from unipixel.training.tiny.names import NameTable
 from unipixel.training.tiny.places import align_places
-from unipixel.training.tiny.scenes import WHOLE, BatchPlan, Share
+from unipixel.training.tiny.scenes import WHOLE, BatchPlan
 from unipixel.training.tiny.visual_phase import SightHead, VisualPhase
 
 SEED = 0
@@ -128,18 +129,18 @@ class Workshop:
         nn.init.constant_(pointing.bias, 0.5)  # the middle, or all else would wait until it has calmed down
         return cls(model.train(), table, attributes, sights, pointing, Processor(config, tokenizer))
 
-    def phases(self, share: Share = WHOLE) -> dict[str, Phase]:
-        """The phases in their order; each sees scenes of its own, and of those its share."""
+    def phases(self, shard: Shard = WHOLE) -> dict[str, Phase]:
+        """The phases in their order; each sees scenes of its own, and of those the shard's."""
         model, pixels = self.model, self.processor.config.pixels
 
         def scenes(number: int, count: int, frames: int, world: WorldConfig = WORLD) -> BatchPlan:
-            return BatchPlan(count, frames, SIDE, world, number * 10_000_000, share)
+            return BatchPlan(count, frames, SIDE, world, number * 10_000_000, shard)
 
         def masks(plan: BatchPlan, kinds: tuple[str, ...], trains_encoder: bool = True) -> MaskPhase:
             return MaskPhase(model.sam2, self.table, self.attributes, plan, kinds, trains_encoder)
 
         def talk(plan: TalkPlan) -> LanguagePhase:
-            return LanguagePhase(model, self.table, self.pointing, self.processor, replace(plan, share=share))
+            return LanguagePhase(model, self.table, self.pointing, self.processor, replace(plan, shard=shard))
 
         return {
             "sight": SightPhase(model.sam2, self.attributes, scenes(6, 32, 1, EASY_WORLD)),
