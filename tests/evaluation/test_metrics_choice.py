@@ -3,7 +3,7 @@
 import pytest
 
 from unipixel.errors import UniPixelError
-from unipixel.evaluation.metrics.choice import Tally, accuracy, letter, letter_upstream, tally
+from unipixel.evaluation.metrics.choice import letter, letter_upstream
 
 
 @pytest.mark.parametrize(
@@ -37,25 +37,3 @@ def test_the_number_of_options_decides() -> None:
     assert letter("E", 5) == "E" and letter("E", 4) is None
     with pytest.raises(UniPixelError, match="1 to 26"):
         letter("A", 0)
-
-
-def test_failed_replies_stay_in_the_denominator() -> None:
-    counted = tally(["A", None, "C", "B"], ["A", "A", "c", "A"])
-    assert counted == Tally(correct=2, failed=1, total=4) and counted.accuracy == 0.5
-
-
-def test_accuracy_is_micro_and_by_type() -> None:
-    found = accuracy(["A", "B", None], ["A", "A", "A"], ["reasoning", "basic", "reasoning"])
-    assert found.overall == Tally(1, 1, 3)
-    assert list(found.by_type.items()) == [("basic", Tally(0, 0, 1)), ("reasoning", Tally(1, 1, 2))]
-
-
-def test_lists_that_do_not_pair_are_refused() -> None:
-    with pytest.raises(UniPixelError, match="1 replies and 2 answers"):
-        tally(["A"], ["A", "B"])
-    with pytest.raises(UniPixelError, match="0 replies"):
-        tally([], [])
-    with pytest.raises(UniPixelError, match="1 types for 2"):
-        accuracy(["A", "B"], ["A", "B"], ["x"])
-    with pytest.raises(UniPixelError, match="cannot be"):
-        Tally(3, 1, 3)

@@ -1,13 +1,9 @@
 """Scores in a judge's replies."""
 
-import math
-
 import pytest
 
 from unipixel.evaluation.metrics.judge import (
-    Mean,
     Verdict,
-    mean_scores,
     parse_verdict,
     parse_verdict_leniently,
 )
@@ -62,16 +58,3 @@ def test_the_lenient_reading_sees_through_marks() -> None:
 def test_scores_out_of_range_are_kept_and_seen() -> None:
     verdict = parse_verdict(REPLY.replace("Subject Correspondence: 5", "Subject Correspondence: 7"))
     assert verdict.subject == 7 and not verdict.is_complete
-
-
-def test_each_dimension_over_its_own_replies() -> None:
-    scores = mean_scores([Verdict(5, 4, 3, 2), Verdict(4, None, 2, 1), Verdict(None, None, None, None)])
-    assert (scores.subject, scores.appearance) == (Mean(4.5, 2), Mean(4.0, 1))
-    assert (scores.temporal, scores.hallucination) == (Mean(2.5, 2), Mean(1.5, 2))
-    assert scores.overall == (4.5 + 4 + 2.5 + 1.5) / 4
-
-
-def test_a_dimension_without_replies_is_no_number() -> None:
-    for scores in (mean_scores([]), mean_scores([Verdict(5, None, 1, 1)])):
-        assert scores.appearance.count == 0
-        assert math.isnan(scores.appearance.score) and math.isnan(scores.overall)

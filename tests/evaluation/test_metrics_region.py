@@ -20,70 +20,25 @@ NOTHING = np.zeros((3, 4), np.uint8)
 EVERYTHING = np.ones((3, 4), np.uint8)
 
 
-@pytest.mark.parametrize(
-    ("predicted", "truth", "j"),
-    [
-        (PREDICTED, TRUTH, 2 / 6),
-        (PREDICTED, PREDICTED, 1.0),
-        (NOTHING, NOTHING, 1.0),
-        (NOTHING, TRUTH, 0.0),
-        (PREDICTED, NOTHING, 0.0),
-        (EVERYTHING, TRUTH, 4 / 12),
-        (255 * PREDICTED, 2 * TRUTH, 2 / 6),
-    ],
-)
-def test_jaccard_of_a_frame(predicted: np.ndarray, truth: np.ndarray, j: float) -> None:
-    assert float(region.jaccard(predicted, truth)) == j
-
-
-def test_jaccard_of_objects_and_frames_at_once() -> None:
-    predicted = np.stack([[PREDICTED, NOTHING], [TRUTH, EVERYTHING]])
-    truth = np.stack([[TRUTH, NOTHING], [TRUTH, TRUTH]])
-    assert region.jaccard(predicted, truth).tolist() == [[2 / 6, 1.0], [1.0, 4 / 12]]
-
-
-def test_void_pixels_count_for_neither() -> None:
-    void = picture("#..#", "#...", "....")
-    assert float(region.jaccard(PREDICTED, TRUTH, void)) == 2 / 4
-    assert float(region.jaccard(TRUTH, NOTHING, void=TRUTH)) == 1.0
+def test_the_iou_of_a_sentence_and_that_of_lisa() -> None:
+    assert (Overlap(2, 6).iou, Overlap(0, 14).iou) == (2 / 6, 0.0)
+    assert Overlap(90, 100).lisa_iou == 90 / (100 + 1e-5)
+    assert Overlap(0, 0).iou == Overlap(0, 0).lisa_iou == 1.0
+    with pytest.raises(UniPixelError, match="count again"):
+        Overlap(3, 2)
 
 
 def test_masks_that_do_not_pair_are_refused() -> None:
     with pytest.raises(PromptError, match=r"\(3, 4\) and the truth \(4, 3\)"):
-        region.jaccard(PREDICTED, TRUTH.T)
+        region.overlap(PREDICTED, TRUTH.T)
     with pytest.raises(PromptError, match="float64"):
-        region.jaccard(PREDICTED / 2, TRUTH)
-
-
-def test_ciou_weighs_sentences_by_area_and_giou_does_not() -> None:
-    overlaps = [Overlap(2, 6), Overlap(90, 100), Overlap(0, 0), Overlap(0, 14)]
-    assert region.ciou(overlaps) == 92 / 120
-    assert region.giou(overlaps) == pytest.approx((2 / 6 + 0.9 + 1 + 0) / 4)
-    assert region.lisa_ciou(overlaps) == pytest.approx(92 / 120, abs=1e-9)
-    exact = (2 / (6 + 1e-5) + 90 / (100 + 1e-5) + 1 + 0) / 4
-    assert region.lisa_giou(overlaps) == pytest.approx(exact, abs=1e-15)
-    assert region.lisa_giou(overlaps) < region.giou(overlaps)
-
-
-def test_nothing_shown_where_nothing_is() -> None:
-    assert region.ciou([Overlap(0, 0)]) == 1.0 and region.lisa_ciou([Overlap(0, 0)]) == 0.0
-    assert region.giou([Overlap(0, 0)]) == region.lisa_giou([Overlap(0, 0)]) == 1.0
-    with pytest.raises(UniPixelError, match="nothing to score"):
-        region.giou([])
-    with pytest.raises(UniPixelError, match="count again"):
-        Overlap(3, 2)
+        region.overlap(PREDICTED / 2, TRUTH)
 
 
 def test_ignored_pixels_are_background_as_published_and_left_out_by_lisa() -> None:
     ignore = picture("#...", "#...", "####")
     assert region.overlap(PREDICTED, TRUTH) == Overlap(2, 6)
     assert region.overlap(PREDICTED, TRUTH, ignore) == Overlap(2, 4)
-
-
-def test_precision_at_thresholds_includes_the_threshold() -> None:
-    ious = [0.5, 0.49, 0.8, 1.0]
-    assert region.precision_at(ious) == (0.75, 0.5, 0.5, 0.5, 0.25)
-    assert region.precision_at(ious, [0.49]) == (1.0,)
 
 
 def test_specks_are_parts_of_fewer_than_ten_pixels() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from unipixel.archive.units import FoundObject
 from unipixel.core.masks import RLE
-from unipixel.evaluation.metrics.protocols import best_pairs
+from unipixel.evaluation.metrics.matching import best_pairs
 
 SAME = 0.3
 """Mean IoU on the frames of the overlap from which two objects are one."""

@@ -21,7 +21,7 @@ from unipixel.evaluation.metrics import region
 from unipixel.evaluation.metrics.choice import letter, letter_upstream
 from unipixel.evaluation.metrics.clips import score_clip
 from unipixel.evaluation.metrics.judge import DIMENSIONS, HIGHEST, parse_verdict, parse_verdict_leniently
-from unipixel.evaluation.metrics.protocols import (
+from unipixel.evaluation.metrics.matching import (
     DAVIS_ANNOTATORS,
     davis_annotator_expressions,
     merge_by_argmax,
@@ -222,7 +222,7 @@ class PictureMasks:
         if sample.ignored is not None:
             ignored = sample.ignored.read([0], *masks.truth.shape[1:])[0]
         counts = region.overlap(masks.shown, masks.truth, ignored)
-        iou = region.lisa_giou([counts]) if self.lisa else counts.iou
+        iou = counts.lisa_iou if self.lisa else counts.iou
         values = {"I": float(counts.intersection), "U": float(counts.union), "IoU": iou}
         values |= {f"P@{level}": float(iou >= level) for level in region.THRESHOLDS}
         if box := sample.facts.get("box"):

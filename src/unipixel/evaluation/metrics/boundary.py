@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unipixel.core.pixels import Bounds, Mask, mask_to_box
-from unipixel.errors import UniPixelError
+from unipixel.core.pixels import Bounds, Mask
 from unipixel.evaluation.metrics.region import as_masks
 
 BOUND = 0.008
@@ -41,18 +40,9 @@ class Matches:
         return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def boundary_radius(height: int, width: int, bound: float = BOUND) -> int:
-    """r = ceil(bound * diagonal) in pixels, e.g. 8 for 480 x 854; at least 1.
-
-    Raises:
-        UniPixelError: a bound outside (0, 1), or an empty picture.
-    """
-    if not (0 < bound < 1 and height >= 1 and width >= 1):
-        raise UniPixelError(
-            f"A bound of {bound} in a picture of {width}x{height} makes no radius; the bound is a fraction "
-            "of the diagonal above 0 and below 1."
-        )
-    return math.ceil(bound * float(np.linalg.norm((height, width))))
+def boundary_radius(height: int, width: int) -> int:
+    """r = ceil(0.008 * diagonal) in pixels, e.g. 8 for 480 x 854; at least 1."""
+    return math.ceil(BOUND * float(np.linalg.norm((height, width))))
 
 
 def boundary_map(mask: ArrayLike) -> Mask:
@@ -64,29 +54,6 @@ def boundary_map(mask: ArrayLike) -> Mask:
     edges[:, :-1] |= array[:, :-1] ^ array[:, 1:]
     edges[:-1, :-1] |= array[:-1, :-1] ^ array[1:, 1:]
     return edges
-
-
-def f_measure(
-    predicted: ArrayLike, truth: ArrayLike, void: ArrayLike | None = None, bound: float = BOUND
-) -> float:
-    """F of one frame.
-
-    Args:
-        predicted: mask [H, W].
-        truth: mask of the same shape.
-        void: pixels that are taken out of both masks first, same shape.
-        bound: reach of a boundary pixel as a fraction of the diagonal, in (0, 1).
-    """
-    shown, true = as_masks(predicted, truth)
-    if void is not None:
-        counted = ~as_masks(void, truth)[0]
-        shown, true = shown & counted, true & counted
-    radius = boundary_radius(shown.shape[0], shown.shape[1], bound)
-    box = mask_to_box(shown | true)
-    if box is None:
-        return 1.0
-    rows, columns = around(box, shown.shape[0], shown.shape[1])
-    return boundary_matches(shown[rows, columns], true[rows, columns], radius).f
 
 
 def around(box: Bounds, height: int, width: int) -> tuple[slice, slice]:

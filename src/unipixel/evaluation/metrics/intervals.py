@@ -103,23 +103,6 @@ def bootstrap_mean_difference(
     return bootstrap_mean(scores[0] - scores[1], groups, how)
 
 
-def bootstrap_ratio_difference(
-    ours: tuple[ArrayLike, ArrayLike],
-    theirs: tuple[ArrayLike, ArrayLike],
-    groups: Sequence[object] | None = None,
-    how: Bootstrap | None = None,
-) -> Interval:
-    """The ratio (numerators, denominators) of ours minus that of theirs on the same questions, and its
-    interval; see `bootstrap_ratio`."""
-    columns = [*ours, *theirs]
-    return _interval(
-        [_denominators(column) if i % 2 else _numbers(column) for i, column in enumerate(columns)],
-        groups,
-        how,
-        lambda sums: _ratio(sums[:2]) - _ratio(sums[2:]),
-    )
-
-
 def bootstrap_score(
     columns: Sequence[ArrayLike],
     score: Score,

@@ -1,9 +1,7 @@
 """Scores that a judge (a language model) gives to descriptions: VideoRefer-Bench-D. Only what its replies
 say; asking it is someone else's part."""
 
-import math
 import re
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 SUBJECT, APPEARANCE, TEMPORAL, HALLUCINATION = DIMENSIONS = (
@@ -36,30 +34,6 @@ class Verdict:
         return all(score is not None and 0 <= score <= HIGHEST for score in astuple(self))
 
 
-@dataclass(frozen=True)
-class Mean:
-    """Mean over the replies that have a score (nan without one), and how many do."""
-
-    score: float
-    count: int
-
-
-@dataclass(frozen=True)
-class JudgeScores:
-    """The four dimensions, each over its own replies."""
-
-    subject: Mean
-    appearance: Mean
-    temporal: Mean
-    hallucination: Mean
-
-    @property
-    def overall(self) -> float:
-        """Mean of the four means; nan where one is missing."""
-        means = (self.subject, self.appearance, self.temporal, self.hallucination)
-        return sum(mean.score for mean in means) / len(means)
-
-
 def parse_verdict(reply: str) -> Verdict:
     """The scores in a reply, read as VideoRefer's and the published script do.
 
@@ -82,18 +56,8 @@ def parse_verdict_leniently(reply: str) -> Verdict:
     return Verdict(*(float(match["score"]) if match else None for match in matches))
 
 
-def mean_scores(verdicts: Sequence[Verdict]) -> JudgeScores:
-    """Mean of each dimension over the verdicts that have it."""
-    columns = list(zip(*(astuple(verdict) for verdict in verdicts), strict=True)) or [()] * len(DIMENSIONS)
-    return JudgeScores(*(_mean([score for score in column if score is not None]) for column in columns))
-
-
 def _number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
         return None
-
-
-def _mean(scores: list[float]) -> Mean:
-    return Mean(sum(scores) / len(scores) if scores else math.nan, len(scores))

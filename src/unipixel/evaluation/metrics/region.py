@@ -1,10 +1,9 @@
-"""Scores that count pixels: J, cIoU, gIoU, precision at thresholds, boxes, robustness, volumes.
+"""Scores that count pixels: intersection and union, boxes, robustness, volumes.
 
 P is a predicted mask, G the true one; |.| counts pixels. Masks are boolean arrays [..., H, W], or integers
 of which every non-zero one is object.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +41,15 @@ class Overlap:
         """I / U in [0, 1]; 1.0 where both masks are empty."""
         return self.intersection / self.union if self.union else 1.0
 
+    @property
+    def lisa_iou(self) -> float:
+        """LISA's I / (U + 1e-5); 1.0 where both masks are empty.
+
+        LISA asks only the first sentence of a picture, and where polygons of one picture overlap counts the
+        pixels as background; both are matters of the data.
+        """
+        return self.intersection / (self.union + 1e-5) if self.union else 1.0
+
 
 def as_masks(predicted: ArrayLike, truth: ArrayLike) -> tuple[Mask, Mask]:
     """Both as boolean arrays of one shape [..., H, W].
@@ -64,26 +72,6 @@ def as_masks(predicted: ArrayLike, truth: ArrayLike) -> tuple[Mask, Mask]:
     return both[0].astype(np.bool_, copy=False), both[1].astype(np.bool_, copy=False)
 
 
-def jaccard(predicted: ArrayLike, truth: ArrayLike, void: ArrayLike | None = None) -> NDArray[np.float64]:
-    """J = |P and G| / |P or G| of each frame, 1 where both are empty (DAVIS 2017).
-
-    Args:
-        predicted: masks [..., H, W].
-        truth: masks of the same shape.
-        void: pixels that count for neither, same shape.
-
-    Returns:
-        Scores [...], one for each frame; a scalar array for one mask.
-    """
-    shown, true = as_masks(predicted, truth)
-    if void is not None:
-        counted = ~as_masks(void, truth)[0]
-        shown, true = shown & counted, true & counted
-    both = np.count_nonzero(shown & true, axis=(-2, -1))
-    either = np.count_nonzero(shown | true, axis=(-2, -1))
-    return np.where(either > 0, both / np.maximum(either, 1), 1.0)
-
-
 def overlap(predicted: ArrayLike, truth: ArrayLike, ignore: ArrayLike | None = None) -> Overlap:
     """I and U of one sentence over all axes of the masks.
 
@@ -98,44 +86,6 @@ def overlap(predicted: ArrayLike, truth: ArrayLike, ignore: ArrayLike | None = N
         counted = ~as_masks(ignore, truth)[0]
         shown, true = shown & counted, true & counted
     return Overlap(int(np.count_nonzero(shown & true)), int(np.count_nonzero(shown | true)))
-
-
-def ciou(overlaps: Sequence[Overlap]) -> float:
-    """Cumulative IoU: sum of I over sum of U; 1.0 if nothing is ever shown nor true."""
-    inside, either = _sums(overlaps)
-    return inside / either if either else 1.0
-
-
-def giou(overlaps: Sequence[Overlap]) -> float:
-    """Mean IoU over sentences; a sentence without any pixel counts 1."""
-    _sums(overlaps)
-    return float(np.mean([each.iou for each in overlaps]))
-
-
-def lisa_ciou(overlaps: Sequence[Overlap]) -> float:
-    """LISA's cIoU: sum of I / (sum of U + 1e-10); 0 if nothing is ever shown nor true."""
-    inside, either = _sums(overlaps)
-    return inside / (either + 1e-10)
-
-
-def lisa_giou(overlaps: Sequence[Overlap]) -> float:
-    """LISA's gIoU: mean of I / (U + 1e-5), and 1 for a sentence without any pixel.
-
-    LISA asks only the first sentence of a picture, and where polygons of one picture overlap counts the
-    pixels as background; both are matters of the data given here.
-    """
-    _sums(overlaps)
-    return float(
-        np.mean([each.intersection / (each.union + 1e-5) if each.union else 1.0 for each in overlaps])
-    )
-
-
-def precision_at(ious: Sequence[float], thresholds: Sequence[float] = THRESHOLDS) -> tuple[float, ...]:
-    """P@t for each threshold t: the share of sentences with IoU >= t."""
-    if len(ious) == 0:
-        raise UniPixelError("There is nothing to score; give at least one sentence.")
-    reached = np.asarray(ious, np.float64)[None] >= np.asarray(thresholds, np.float64)[:, None]
-    return tuple(float(share) for share in reached.mean(axis=1))
 
 
 def without_specks(mask: ArrayLike, smallest: int = SMALLEST_PART) -> Mask:
@@ -247,12 +197,6 @@ def volume_dice(predicted: ArrayLike, truth: ArrayLike) -> float:
 def _one_minus(negative: NDArray[np.int64], positive: NDArray[np.int64]) -> NDArray[np.float64]:
     left = 1.0 - negative / (positive + _TINY)
     return np.asarray(np.maximum(left, 0.0), np.float64)
-
-
-def _sums(overlaps: Sequence[Overlap]) -> tuple[int, int]:
-    if len(overlaps) == 0:
-        raise UniPixelError("There is nothing to score; give at least one sentence.")
-    return sum(each.intersection for each in overlaps), sum(each.union for each in overlaps)
 
 
 def _as_bytes(*pictures: ArrayLike) -> list[NDArray[np.uint8]]:
