@@ -1,9 +1,9 @@
 """Who may import whom, and what importing costs."""
 
 import ast
+import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +62,7 @@ HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "peft", "huggingf
 TORCH_FREE = {"errors", "core", "hub", "output", "data", "evaluation"}
 LATE = {"hub": {"huggingface_hub"}}  # heavy libraries that a part may import inside its functions
 LIMITS = {"import unipixel": 0.3, "unipixel --help": 0.5}
-BUSY = 3  # machines that run tests are busy: so many times the limit is still no failure
+BUSY = 2  # work beside it slows a processor down, too: so many times the limit is still no failure
 
 
 def modules() -> list[Path]:
@@ -165,9 +165,11 @@ def test_start_is_quick(what: str, arguments: list[str]) -> None:
 
 
 def seconds(arguments: list[str]) -> float:
-    before = time.perf_counter()
+    """Of a processor: the clock also counts what other work the machine has."""
+    before = os.times()
     python(*arguments)
-    return time.perf_counter() - before
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def python(*arguments: str) -> str:
