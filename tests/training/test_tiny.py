@@ -1,23 +1,30 @@
 """The small model's training: every phase teaches something, a stopped run goes on, the result opens."""
 
+import itertools
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from tests.training.one_step_each import make_in_steps
 
 import unipixel
 from unipixel.core import tokens as control
 from unipixel.data.mixture import Shard
+from unipixel.data.synthetic.scene import make_scene, training_seed
+from unipixel.data.synthetic.shapes import ALL_SHAPES
+from unipixel.data.synthetic.world import ALL_COLOURS, WorldConfig
 from unipixel.errors import ConfigError
+from unipixel.training.tiny.concepts import AMPLITUDE, PACE, PLACE, Facts, place_code
 from unipixel.training.tiny.language_phase import LanguagePhase, Told, _tell, draw_talk, wanted_tokens
 from unipixel.training.tiny.loop import Schedule, StepResult, TrainingError, train
+from unipixel.training.tiny.marks import NOUNS, Mark, _numbered
 from unipixel.training.tiny.mask_phase import MaskPhase, named_in, objects_of, places_of
 from unipixel.training.tiny.model import CONTROL_TOKENS, SIDE, VOCABULARY, make_tokenizer
 from unipixel.training.tiny.names import NameTable, matches
-from unipixel.training.tiny.scenes import BatchPlan, draw_batch, numbers_of
+from unipixel.training.tiny.scenes import BatchPlan, draw_batch, numbers_of, replayed
 from unipixel.training.tiny.visual_phase import VisualPhase, draw_sights
 from unipixel.training.tiny.workshop import NAMES, TALK, Budget, Workshop, talk_plan
 
@@ -116,37 +123,136 @@ def test_names_that_say_less_add_less() -> None:
     assert torch.allclose(full, colour + shape) and not nothing.any()
 
 
-def test_the_tower_sees_what_is_measured(workshop: Workshop) -> None:
+def test_the_tower_the_memory_and_pointers_learn_together(workshop: Workshop) -> None:
     pixels = workshop.processor.config.pixels
     sights = draw_sights(SMALL, pixels, 0)
-    assert len(sights.told) == len(sights.classes) == len(sights.numbers)
-    assert (sights.cover[sights.told] > 0).all() and sights.numbers[:, :2].abs().max() < 3
-    phase = VisualPhase(workshop.model.backbone, workshop.sights, SMALL, pixels)
+    assert len(sights.told) == len(sights.facts) and len(sights.prompts) == len(sights.pointed) == 2
+    assert (sights.cover[sights.told] > 0).all() and not sights.facts.middle.isnan().any()
+    assert len(sights.remembered) == sum(region.shape[1] for region in sights.regions)
+    phase = VisualPhase(workshop.model, workshop.concepts, SMALL, pixels)
     workshop.model.zero_grad()
     phase.step(sights).loss.backward()
-    assert gradient(workshop.model.backbone.visual) > 0 and gradient(workshop.model.backbone.text) == 0
+    model = workshop.model
+    for part in (model.backbone.visual, model.object_memory, model.object_prompt):
+        assert gradient(part) > 0
+    assert gradient(model.backbone.text) == 0, "words stay what they are"
+
+
+def test_places_are_alike_where_they_are_near() -> None:
+    codes = place_code(torch.tensor([[0.5, 0.5], [0.55, 0.5], [0.8, 0.5], [0.5, 0.1]]))
+    near = (codes[1:] @ codes[0]).tolist()
+    assert codes.shape == (4, PLACE) and near[0] > 2 * max(near[1:])
+
+
+def test_concepts_are_read_from_states_of_any_size(workshop: Workshop) -> None:
+    concepts, embeddings = workshop.concepts, workshop.model.backbone.head.weight.detach()
+    place = torch.tensor([[0.3, 0.7]])
+    state = AMPLITUDE * place_code(place) @ concepts.directions[:PLACE]
+    state = state + 3 * F.normalize(embeddings[concepts.words[:1]], dim=-1)  # red
+    rest = torch.linalg.qr(torch.cat([concepts.directions, embeddings[concepts.words]]).T).Q
+    other = torch.randn(state.shape[1])
+    other = other - rest @ (rest.T @ other)
+    state = state + other / other.norm() * (state.shape[1] - state.square().sum()).sqrt()
+    for size in (0.1, 1.0, 30.0):
+        assert concepts.error(size * state, "here", place_code(place)) < 0.05
+        assert concepts.looks(size * state, embeddings)[0].argmax() == ALL_COLOURS.index("red")
+    assert concepts.error(state, "here", place_code(torch.tensor([[0.9, 0.1]]))) > 0.5
+    assert concepts.error(state, "here", torch.full((1, PLACE), torch.nan)) == 0, "nothing is told"
+
+
+def test_facts_are_what_can_be_measured() -> None:
+    scene = make_scene(training_seed(3), WorldConfig(num_frames=4))
+    facts = Facts.of(scene, (1, 0), (1, 3))
+    assert facts.looks[0, 0] == ALL_COLOURS.index(scene.things[1].colour)
+    down, across = scene.masks[1, 1].nonzero()
+    assert facts.middle[0].tolist() == pytest.approx([(across.mean() + 0.5) / 128, (down.mean() + 0.5) / 128])
+    later = scene.masks[1, 3].nonzero()[1]
+    assert facts.way[0, 0].item() == pytest.approx((later.mean() - across.mean()) / 128 * PACE / 2, abs=1e-5)
+
+
+def test_conversations_are_marked_where_they_speak_of_a_thing(workshop: Workshop) -> None:
+    tokenizer = workshop.processor.tokenizer
+    for name in ("made_up_regions", "made_up_region_memory", "made_up_names", "made_up_pixelqa"):
+        plan = talk_plan(((name, "2", 1.0),), 12, 0)
+        batch = draw_talk(plan, workshop.processor, 0)
+        ids = batch.what.inputs.token_ids
+        assert len(batch.marked) == len(batch.marks) > 0
+        for (row, place), looks in zip(batch.marked.tolist(), batch.marks.looks.tolist(), strict=True):
+            word = tokenizer.decode([int(ids[row, place])])
+            if not word or word.startswith("]"):  # a pointer, or a number
+                continue
+            shape = NOUNS[word.strip().lower()]
+            assert shape in ("thing", ALL_SHAPES[looks[1]])
+
+
+def test_numbers_are_known_behind_what_introduces_them() -> None:
+    remembered = [
+        "[",
+        "1",
+        "2",
+        "]: ",
+        control.MEM,
+        "\n",
+        "What",
+        " is",
+        " [",
+        "1",
+        "2",
+        "]",
+        "?",
+        "[",
+        "2",
+        "]",
+    ]
+    assert list(_numbered(remembered, [], {12: 3, 5: 1})) == [Mark(11, 3)]
+    pointed = [
+        "[",
+        "7",
+        "] ",
+        control.REF,
+        " or",
+        " [",
+        "8",
+        "] ",
+        control.REF,
+        ": [",
+        "7",
+        "]",
+        " [",
+        "8",
+        "].",
+    ]
+    assert list(_numbered(pointed, [2, 0], {})) == [Mark(3, 2), Mark(8, 0), Mark(11, 2), Mark(14, 0)]
+
+
+def test_batches_come_back_in_the_same_order_everywhere() -> None:
+    first, again = (list(itertools.islice(replayed(itertools.count(), 3, 4), 30)) for _ in range(2))
+    assert first == again and first[::3] == list(range(10))
+    assert all(max(0, n // 3 - 3) <= number <= n // 3 for n, number in enumerate(first))
 
 
 def test_what_a_mask_shall_say_is_a_name_and_a_place() -> None:
     masks = np.zeros((3, 2, 8, 8), dtype=bool)
     masks[0, :, 0:2, 0:4] = True
     masks[1, :, 4:6, 4:6] = True
-    names = ["red circle", "red star", "blue star"]
-    assert _tell(names, masks, masks[0]) == Told("red circle", (0.25, 0.125))
-    assert _tell(names, masks, masks[0] | masks[1]) == Told("red thing", None)
-    assert _tell(names, masks, np.zeros((2, 8, 8), dtype=bool)) is None
+    names, things = ["red circle", "red star", "blue star"], (4, 0, 2)
+    assert _tell(names, things, masks, masks[0]) == Told("red circle", (0.25, 0.125), 4)
+    assert _tell(names, things, masks, masks[0] | masks[1]) == Told("red thing", None)
+    assert _tell(names, things, masks, np.zeros((2, 8, 8), dtype=bool)) is None
 
 
 def test_a_language_step_reaches_the_language_side_alone(workshop: Workshop) -> None:
     plan = talk_plan((("made_up_pixelqa", "2", 1.0),), 4, 0)
-    phase = LanguagePhase(workshop.model, workshop.table, workshop.pointing, workshop.processor, plan)
+    phase = LanguagePhase(workshop.model, workshop.table, workshop.concepts, workshop.processor, plan)
     batch = draw_talk(plan, workshop.processor, 0)
     told = [what for what in batch.told if what is not None]
     assert told, "this batch asks for masks"
     wanted = wanted_tokens(workshop.table, workshop.model.sam2.sam_prompt_encoder, told)
     assert wanted.shape == (len(told), 2, 128)
     workshop.model.zero_grad()
-    phase.step(batch).loss.backward()
+    light, seen = phase.look(batch)
+    assert light.what.inputs.view.patches.untyped_storage().nbytes() < 8, "pictures are not kept"
+    phase.step(light, seen).loss.backward()
     for part in (workshop.model.backbone, workshop.model.seg_head, workshop.model.object_prompt):
         assert gradient(part) > 0
     assert gradient(workshop.model.sam2) == 0, "the decoder is only listened to"

@@ -3,6 +3,7 @@ mask decoder already understands: names and places. The decoder itself is not ru
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,41 +19,53 @@ from unipixel.core.tokens import IGNORE_INDEX
 from unipixel.data.conversations import converse
 from unipixel.data.mixture import Shard
 from unipixel.data.policy import Policy
-from unipixel.data.readers.made_up import SceneObjects, draw
+from unipixel.data.readers.made_up import Place, SceneObjects, draw
 from unipixel.data.registry import Dataset
 from unipixel.data.sample import Masks, Sample
+from unipixel.data.synthetic.scene import Scene
 from unipixel.data.synthetic.shapes import ALL_SHAPES
 from unipixel.data.synthetic.world import ALL_COLOURS
 from unipixel.errors import LeftOut, SampleUnusable
+from unipixel.model.backbone import VisualFeatures
 from unipixel.model.inputs import Inputs
 from unipixel.model.sam2 import PromptEncoder
 from unipixel.model.unipixel import UniPixel
 from unipixel.processing.processor import Processor
 from unipixel.training.examples import Supervised, join_supervised, supervise
+from unipixel.training.tiny.concepts import LOOKS, NO_FACTS, Concepts, Facts, weigh
 from unipixel.training.tiny.loop import StepResult
+from unipixel.training.tiny.marks import marks_of
 from unipixel.training.tiny.names import THING, NameTable, with_places
-from unipixel.training.tiny.scenes import WHOLE, endless, numbers_of
+from unipixel.training.tiny.scenes import WHOLE, endless, numbers_of, replayed
 
-EVEN_SPREAD = 1 / 12
-"""Mean square distance from the middle, of places anywhere in a frame, of its side."""
+MIDDLE = 3
+"""The layer behind which a state says what thing is spoken of; the later ones have to use it."""
+VISITS, KEPT = 2, 40
+"""A batch is read so often, and so many are kept for that."""
 
 
 @dataclass(frozen=True)
 class Told:
     """What a `<|seg|>` shall say. name: as NameTable takes it. place: (x, y) in shares of the sides where the
-    first shown frame has the one thing that is meant, else None."""
+    first shown frame has the one thing that is meant, else None. thing: its place in the scene, if it is
+    one."""
 
     name: str
     place: tuple[float, float] | None
+    thing: int | None = None
 
 
 @dataclass(frozen=True)
 class SpokenBatch:
     """Conversations, and for each of their `<|seg|>`, in order, what it shall say; None where that cannot be
-    told."""
+    told. asked: the facts of all others, in that order. marked int [n, 2]: sample and place of the tokens
+    that speak of a thing, and marks: its facts."""
 
     what: Supervised
     told: tuple[Told | None, ...]
+    asked: Facts
+    marked: Tensor
+    marks: Facts
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,9 @@ def draw_talk(plan: TalkPlan, processor: Processor, first: int) -> SpokenBatch:
     dataset, _ = plan.datasets[rng.choice(len(weights), p=weights / weights.sum())]
     items: list[Supervised] = []
     told: list[Told | None] = []
+    asked: list[Facts] = [NO_FACTS]
+    marked: list[tuple[int, int]] = []
+    marks: list[Facts] = [NO_FACTS]
     own = numbers_of(plan.shard, plan.size)
     index = first + own.start
     while len(items) < len(own):
@@ -88,23 +104,54 @@ def draw_talk(plan: TalkPlan, processor: Processor, first: int) -> SpokenBatch:
             continue
         finally:
             index += 1
+        scene = scene_of(sample)
+        found = marks_of(sample, conversation, scene, what.inputs.token_ids[0].tolist(), processor.tokenizer)
+        marked += [(len(items), mark.token) for mark in found]
+        marks.append(Facts.of(scene, [mark.thing for mark in found], conversation.frames))
         items.append(what)
         if conversation.targets is not None:
-            told += tell(sample, conversation.frames, conversation.targets)
-    return SpokenBatch(join_supervised(items, processor.config.tokens.end_of_text), tuple(told))
+            meant = tell(sample, conversation.frames, conversation.targets)
+            told += meant
+            asked += [facts_of(scene, one, conversation.frames) for one in meant if one is not None]
+    return SpokenBatch(
+        join_supervised(items, processor.config.tokens.end_of_text),
+        tuple(told),
+        Facts.join(asked),
+        torch.tensor(marked, dtype=torch.long).view(-1, 2),
+        Facts.join(marks),
+    )
 
 
 def tell(sample: Sample, frames: Sequence[int], targets: Masks) -> list[Told | None]:
     """What to say for each of the targets bool [O, T, H, W] on the shown frames."""
     objects = sample.masks
     assert isinstance(objects, SceneObjects), f"{sample.dataset} is no part of the made-up world"
-    things = draw(objects.place).things
+    things = scene_of(sample).things
     names = [things[number].name if number >= 0 else THING for number in objects.things]
     masks = objects.read(frames, *targets.shape[2:])
-    return [_tell(names, masks, target) for target in targets]
+    return [_tell(names, objects.things, masks, target) for target in targets]
 
 
-def _tell(names: Sequence[str], masks: Masks, target: NDArray[np.bool_]) -> Told | None:
+def scene_of(sample: Sample) -> Scene:
+    """The scene that a sample is about."""
+    place = sample.media.drawn if sample.media is not None else None
+    assert isinstance(place, Place), f"{sample.dataset} is no part of the made-up world"
+    return draw(place)
+
+
+def facts_of(scene: Scene, told: Told, frames: Sequence[int]) -> Facts:
+    """What is known of what is asked for: of several things only what their name says."""
+    if told.thing is not None:
+        return Facts.of(scene, (told.thing,), frames)
+    words = told.name.split()
+    looks = [next((i for i, word in enumerate(known) if word in words), -1) for known in LOOKS.values()]
+    nowhere = torch.full((1, 2), math.nan)
+    return Facts(torch.tensor([looks]), nowhere, nowhere, nowhere[:, 0])
+
+
+def _tell(
+    names: Sequence[str], things: Sequence[int], masks: Masks, target: NDArray[np.bool_]
+) -> Told | None:
     meant = [i for i, mask in enumerate(masks) if mask.any() and not (mask & ~target).any()]
     if not meant:
         return None
@@ -113,7 +160,7 @@ def _tell(names: Sequence[str], masks: Masks, target: NDArray[np.bool_]) -> Told
     rows, columns = target[0].nonzero()
     height, width = target.shape[1:]
     place = ((columns.mean() + 0.5) / width, (rows.mean() + 0.5) / height) if len(rows) else None
-    return Told(names[meant[0]], place)
+    return Told(names[meant[0]], place, things[meant[0]])
 
 
 def _common(names: Sequence[str]) -> str:
@@ -127,13 +174,14 @@ def _common(names: Sequence[str]) -> str:
 class LanguagePhase:
     """Trains all of the language side but the tower, which has learned to see before.
 
-    `pointing` [d -> 2] reads places from the states that ask for masks, and is thrown away after training:
-    the decoder's code of a place says little to who has no idea of it yet (docs/log.md).
+    Beside the text it is taught by what states say of things (`concepts`): the last ones that ask for masks,
+    which the decoder's hidden tokens come from, and those in the middle of the decoder where the
+    conversation speaks of a thing.
     """
 
     model: UniPixel
     table: NameTable
-    pointing: nn.Linear
+    concepts: Concepts
     processor: Processor
     plan: TalkPlan
 
@@ -142,57 +190,79 @@ class LanguagePhase:
         seeing = {*model.backbone.visual.parameters()}
         for part in (model.backbone, model.object_prompt, model.object_memory, model.seg_head):
             yield from (parameter for parameter in part.parameters() if parameter not in seeing)
-        yield from self.pointing.parameters()
 
     def steps(self) -> Iterator[StepResult]:
         """Losses of one batch after the other."""
-        draw = partial(draw_talk, self.plan, self.processor)
-        for batch in endless(draw, self.plan.first, self.plan.size):
-            yield self.step(batch)
+        drawn = endless(partial(draw_talk, self.plan, self.processor), self.plan.first, self.plan.size)
+        for batch, seen in replayed(map(self.look, drawn), VISITS, KEPT):
+            yield self.step(batch, seen)
 
-    def step(self, batch: SpokenBatch) -> StepResult:
+    def look(self, batch: SpokenBatch) -> tuple[SpokenBatch, VisualFeatures]:
+        """A batch and what the tower sees of it, which learns nothing from it: a second visit need not look
+        again, and pictures need not be kept."""
+        inputs = batch.what.inputs
+        with torch.no_grad():
+            seen = self.model.backbone.see(inputs.view)
+        nothing = inputs.view.patches.new_zeros(()).expand_as(inputs.view.patches)
+        view = replace(inputs.view, patches=nothing)
+        targets = replace(batch.what.targets, frames=(), masks=())
+        what = replace(batch.what, inputs=replace(inputs, view=view), targets=targets)
+        return replace(batch, what=what), seen
+
+    def step(self, batch: SpokenBatch, seen: VisualFeatures) -> StepResult:
         inputs, labels = batch.what.inputs, batch.what.targets.labels[:, 1:]
-        hidden = self.think(inputs)
+        last, middle = self.think(inputs, seen)
         counted = labels != IGNORE_INDEX
-        language = F.cross_entropy(self.model.backbone.speak(hidden[:, :-1][counted]), labels[counted])
-        figures = {"language": language.item()}
+        errors = F.cross_entropy(
+            self.model.backbone.speak(last[:, :-1][counted]), labels[counted], reduction="none"
+        )
+        answers = (labels == self.processor.config.tokens.turn_end).sum()
+        loss = errors.sum() / answers  # one of an answer's words decides, however many there are
+        figures = {"text": errors.mean().item()}
+        for what, result in (
+            ("marks", self.read(middle[batch.marked.unbind(1)], batch.marks)),
+            ("asks", self.ask(last, batch)),
+        ):
+            if result is not None:
+                loss = loss + result.loss
+                figures |= {f"{what}_{name}": value for name, value in result.figures.items()}
+        return StepResult(loss, figures)
+
+    def think(self, inputs: Inputs, seen: VisualFeatures) -> tuple[Tensor, Tensor]:
+        """States [B, L, d] behind the last layer and behind layer MIDDLE, as the model comes to them."""
+        backbone = self.model.backbone
+        read = self.model.read(inputs, seen)
+        thought = backbone.text(
+            inputs_embeds=read.tokens,
+            position_ids=backbone.positions(inputs),
+            attention_mask=inputs.attention_mask,
+            use_cache=False,
+            output_hidden_states=True,
+        )
+        return thought.last_hidden_state, thought.hidden_states[MIDDLE]
+
+    def read(self, states: Tensor, facts: Facts) -> StepResult | None:
+        """How wrong states [n, d] are of the things that they stand for."""
+        if not len(facts):
+            return None
+        errors, figures = self.concepts.compare(states, self.model.backbone.head.weight.detach(), facts)
+        figures["middle"] = errors["middle"].item()
+        return StepResult(weigh(errors), figures)
+
+    def ask(self, last: Tensor, batch: SpokenBatch) -> StepResult | None:
+        """The same of those that ask for masks, and how wrong the decoder's hidden tokens are."""
         told = [number for number, what in enumerate(batch.told) if what is not None]
         if not told:
-            return StepResult(language, figures)
-        what = [what for what in batch.told if what is not None]
-        wanted = wanted_tokens(self.table, self.model.sam2.sam_prompt_encoder, what)
-        said = torch.cat(self.model.mask_prompts(hidden, inputs.token_ids))[told]
-        spread = spread_of_tokens(self.table, self.model.sam2.sam_prompt_encoder)
-        error = (said - wanted).square().mean(dim=(0, 2)) / spread
-        figures |= {"name_error": error[0].item(), "place_error": error[1:].mean().item()}
-        pointing = self.point(hidden, inputs.token_ids, batch)
-        figures["pointing_error"] = pointing.item()
-        return StepResult(language + error.sum() + pointing, figures)
-
-    def point(self, hidden: Tensor, token_ids: Tensor, batch: SpokenBatch) -> Tensor:
-        """How wrong places are read; about 1 says nothing."""
-        asking = hidden[:, :-1][token_ids[:, 1:] == self.model.tokens.seg]
-        placed = [
-            (number, what.place)
-            for number, what in enumerate(batch.told)
-            if what is not None and what.place is not None
-        ]
-        if not placed:
-            return hidden.new_zeros(())
-        numbers, places = zip(*placed, strict=True)
-        # Every weight moves at every step: so many inputs would move a place by a whole frame.
-        states = asking[list(numbers)] * asking.shape[-1] ** -0.5
-        error = F.mse_loss(self.pointing(states).float(), torch.tensor(places))
-        return error / EVEN_SPREAD
-
-    def think(self, inputs: Inputs) -> Tensor:
-        """As the model does, but the tower learns nothing from it."""
-        backbone = self.model.backbone
-        with torch.no_grad():
-            seen = backbone.see(inputs.view)
-        read = self.model.read(inputs, seen)
-        positions = backbone.positions(inputs)
-        return backbone.think(read.tokens, positions, inputs.attention_mask, None, read.deep).hidden
+            return None
+        token_ids, encoder = batch.what.inputs.token_ids, self.model.sam2.sam_prompt_encoder
+        wanted = wanted_tokens(self.table, encoder, [what for what in batch.told if what is not None])
+        said = torch.cat(self.model.mask_prompts(last, token_ids))[told]
+        error = (said - wanted).square().mean(dim=(0, 2)) / spread_of_tokens(self.table, encoder)
+        asking = last[:, :-1][token_ids[:, 1:] == self.model.tokens.seg][told]
+        read = self.read(asking, batch.asked)
+        assert read is not None, "each has its facts"
+        names = {"name_error": error[0].item(), "place_error": error[1:].mean().item()}
+        return StepResult(read.loss + error.sum(), read.figures | names)
 
 
 @torch.no_grad()

@@ -56,8 +56,8 @@ def make_base(folder: Path, budget: Budget, world: World) -> Path:
             workshop.restore(torch.load(kept, weights_only=True))
             continue
         torch.manual_seed(SEED)  # whatever was drawn before: a run that goes on draws the same
-        if name == "names":
-            initialise_own_parts(workshop.model)  # now that there is something to copy
+        if name == "easy_view":
+            initialise_own_parts(workshop.model)  # now that there is a prompt encoder to copy
         steps = phase.steps()
         schedule = getattr(budget, name)
         train(name, phase.parameters, schedule, lambda _, steps=steps: next(steps), matrices, world)  # type: ignore[misc]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -75,12 +76,24 @@ class BatchPlan:
 
 
 Batch_co = TypeVar("Batch_co", covariant=True)
+Batch = TypeVar("Batch")
 
 
 def endless(draw: Callable[[int], Batch_co], first: int, count: int) -> Iterator[Batch_co]:
     """draw(first), draw(first + count), … without end, drawn by one worker process."""
     batches = _Endless(draw, first, count)
     return iter(DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4))
+
+
+def replayed(batches: Iterator[Batch], visits: int, kept: int) -> Iterator[Batch]:
+    """Batches, each about `visits` times: every `visits`-th one is new, the others are any of the last `kept`
+    new ones. The same order in every process."""
+    rng = Generator(PCG64(SeedSequence(entropy=visits, spawn_key=(kept,))))
+    known: deque[Batch] = deque(maxlen=kept)
+    while True:
+        known.append(next(batches))
+        yield known[-1]
+        yield from (known[rng.integers(len(known))] for _ in range(visits - 1))
 
 
 class _Endless(IterableDataset[Batch_co]):

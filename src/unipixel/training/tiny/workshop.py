@@ -18,6 +18,7 @@ from unipixel.data.wording import Wording
 from unipixel.model.checkpoint import build_model
 from unipixel.model.unipixel import UniPixel
 from unipixel.processing.processor import Processor
+from unipixel.training.tiny.concepts import Concepts
 from unipixel.training.tiny.language_phase import LanguagePhase, TalkPlan
 from unipixel.training.tiny.loop import Schedule, StepResult
 from unipixel.training.tiny.mask_phase import (
@@ -32,7 +33,7 @@ from unipixel.training.tiny.model import SIDE, make_config, make_tokenizer
 from unipixel.training.tiny.names import NameTable
 from unipixel.training.tiny.places import align_places
 from unipixel.training.tiny.scenes import WHOLE, BatchPlan
-from unipixel.training.tiny.visual_phase import SightHead, VisualPhase
+from unipixel.training.tiny.visual_phase import STATE_SIZE, VisualPhase
 
 SEED = 0
 WORDING = "made_up"
@@ -101,14 +102,14 @@ class Budget:
 
 @dataclass(frozen=True)
 class Workshop:
-    """The model, its processor, and helps that are thrown away: the table that stands in for words, and the
-    heads that make mask decoder, tower and language model see what there is to talk about."""
+    """The model, its processor, and helps that are thrown away: the table that stands in for words, the head
+    that makes the mask decoder see what there is to talk about, and the concepts by which all states are
+    read."""
 
     model: UniPixel
     table: NameTable
     attributes: AttributeHead
-    sights: SightHead
-    pointing: nn.Linear
+    concepts: Concepts
     processor: Processor
 
     @classmethod
@@ -121,13 +122,12 @@ class Workshop:
             model.sam2.image_encoder.trunk.pos_embed_window.normal_(std=PLACE_SCALE)
         align_places(model.sam2)
         draw_by_width(model.backbone.text)
+        draw_alike(model.backbone.text)
+        nn.init.normal_(model.backbone.head.weight, std=STATE_SIZE)
         table = NameTable(config.hidden_tokens, config.sam2.d_model)
         attributes = AttributeHead(config.sam2.d_model)
-        sights = SightHead(model.backbone.hidden_size)
-        pointing = nn.Linear(model.backbone.hidden_size, 2)
-        nn.init.zeros_(pointing.weight)
-        nn.init.constant_(pointing.bias, 0.5)  # the middle, or all else would wait until it has calmed down
-        return cls(model.train(), table, attributes, sights, pointing, Processor(config, tokenizer))
+        concepts = Concepts(tokenizer, model.backbone.hidden_size, SEED)
+        return cls(model.train(), table, attributes, concepts, Processor(config, tokenizer))
 
     def phases(self, shard: Shard = WHOLE) -> dict[str, Phase]:
         """The phases in their order; each sees scenes of its own, and of those the shard's."""
@@ -140,7 +140,7 @@ class Workshop:
             return MaskPhase(model.sam2, self.table, self.attributes, plan, kinds, trains_encoder)
 
         def talk(plan: TalkPlan) -> LanguagePhase:
-            return LanguagePhase(model, self.table, self.pointing, self.processor, replace(plan, shard=shard))
+            return LanguagePhase(model, self.table, self.concepts, self.processor, replace(plan, shard=shard))
 
         return {
             "sight": SightPhase(model.sam2, self.attributes, scenes(6, 32, 1, EASY_WORLD)),
@@ -150,8 +150,8 @@ class Workshop:
             "stills": masks(scenes(1, 16, 1), STILL_KINDS),
             "pairs": masks(scenes(2, 12, 2), CLIP_KINDS),
             "clips": masks(scenes(3, 8, 4, LIVELY_WORLD), CLIP_KINDS),
-            "easy_view": VisualPhase(model.backbone, self.sights, scenes(11, 64, 2, EASY_WORLD), pixels),
-            "view": VisualPhase(model.backbone, self.sights, scenes(12, 64, 2, LIVELY_WORLD), pixels),
+            "easy_view": VisualPhase(model, self.concepts, scenes(11, 64, 2, EASY_WORLD), pixels),
+            "view": VisualPhase(model, self.concepts, scenes(12, 64, 2, LIVELY_WORLD), pixels),
             "names": talk(talk_plan(NAMES, 64, 13, rounds=1)),
             "first_words": talk(talk_plan(FIRST_WORDS, 64, 14)),
             "language": talk(talk_plan(TALK, 48, 0)),
@@ -169,8 +169,7 @@ class Workshop:
             "model": self.model,
             "table": self.table,
             "attributes": self.attributes,
-            "sights": self.sights,
-            "pointing": self.pointing,
+            "concepts": self.concepts,
         }
 
 
@@ -181,6 +180,22 @@ def draw_by_width(layers: nn.Module) -> None:
         if weight.dim() == 2 and "embed" not in name:
             adds = name.endswith(("o_proj.weight", "down_proj.weight"))
             nn.init.normal_(weight, std=(0.5 if adds else 1.0) * weight.shape[1] ** -0.5)
+
+
+@torch.no_grad()
+def draw_alike(decoder: nn.Module) -> None:
+    """Let every head of a decoder start out with half a mind to look at what resembles the state that looks,
+    and to copy it: queries share rows with keys, and outputs with values. Finding what was named and saying
+    what was found are both of that kind, and take long to come about by chance (docs/log.md)."""
+    for layer in decoder.layers:  # type: ignore[union-attr]
+        attention = layer.self_attn
+        groups = attention.q_proj.weight.shape[0] // attention.k_proj.weight.shape[0]
+        width, half = attention.head_dim, 0.5**0.5
+        keys = attention.k_proj.weight.unflatten(0, (-1, width)).repeat_interleave(groups, 0).flatten(0, 1)
+        values = attention.v_proj.weight.unflatten(0, (-1, width)).repeat_interleave(groups, 0).flatten(0, 1)
+        attention.q_proj.weight.mul_(half).add_(half * keys)
+        outputs = attention.o_proj.weight
+        outputs.mul_(half).add_(half * values.T * (outputs.std() / values.std()))
 
 
 def talk_plan(
