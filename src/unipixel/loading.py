@@ -57,7 +57,7 @@ POSITION_MATRICES = (
     "tem_pe.positional_encoding_gaussian_matrix",
     "sam2.sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
 )
-"""Random matrices that published adapter checkpoints leave out (architecture.md section 4)."""
+"""Random matrices that published adapter checkpoints leave out (docs/parity.md)."""
 POSITION_SEED = 0
 SAM2_PRESETS = ("t", "s", "b+", "l")
 """Meta's sizes."""

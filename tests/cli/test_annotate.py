@@ -46,6 +46,7 @@ def test_failures_end_with_1_and_say_why(run: Callable, folder: Path) -> None:  
         ((*ASK, "--window", "8", "--overlap", "8"), "smaller"),
         ((*ASK, "--fps", "0"), "above 0"),
         ((*ASK, "--workers", "0"), "at least 1"),
+        ((*ASK, "--threads", "0"), "0 threads"),
         (("--prompts", "missing.txt"), "missing.txt"),
     ],
 )

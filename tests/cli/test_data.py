@@ -145,6 +145,7 @@ def test_a_long_scan_tells_how_far_it_is(folder: Path, monkeypatch: pytest.Monke
         (("check", "mevis"), "Name the `data` folder with --root"),
         (("check", "mevis", "--split", "tran", "--root", "."), "did you mean 'train'?"),
         (("check", "a.jsonl", "--split", "train"), "a file has no splits"),
+        (("list", "--root", "nowhere"), "--root nowhere: there is no such folder"),
         (("show", "no.jsonl", "0"), "no.jsonl: found no such file"),
         (("import", "coco", "a.json", "-o", "o.jsonl"), "coco is made from instances.json PICTURES; found 1"),
         (

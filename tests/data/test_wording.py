@@ -74,7 +74,7 @@ def test_a_users_file_replaces_families_and_is_named_by_its_content(tmp_path: Pa
     [
         ("{", "no readable JSON"),
         ([], "a list; expected an object"),
-        ({"querry_image": []}, "unknown family; expected did you mean 'query_image'"),
+        ({"querry_image": []}, "unknown family; expected 'query_image', or another of"),
         ({"sentence": "one"}, "sentence: found 'one'; expected a list of texts"),
         ({"sentence": [1]}, "expected a list of texts"),
         ({"sentence": []}, "sentence: found no template; expected at least one"),

@@ -94,3 +94,20 @@ def test_files_of_the_project_exist(page: Path) -> None:
     ]
     lost = [name for name in named if not any((root / name).is_file() for root in roots)]
     assert not lost
+
+
+def sources() -> list[Path]:
+    return [file for folder in (*STARTED_BY_FILE, "fuzz", "tests") for file in (ROOT / folder).rglob("*.py")]
+
+
+def test_documents_that_the_code_names_exist() -> None:
+    """`docs/parity.md` in a comment or an error is a page here, not notes that a reader has not got."""
+    lost = {
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in sources()
+        for name in re.findall(
+            r"docs/[a-z_/-]+\.md|(?<![\w/.-])[a-z_]+\.md(?= section)", file.read_text("utf-8")
+        )
+        if not (ROOT / name).is_file()
+    }
+    assert not lost

@@ -51,7 +51,7 @@ def video_sample() -> Inputs:
 
 
 def wanted_positions(cells: list[tuple[int, int, int]], before: int, after: int) -> Tensor:
-    """Text, clip, text: by the rule of architecture.md, written out."""
+    """Text, clip, text: by the published rule, written out."""
     rows = [(i, i, i) for i in range(before)]
     rows += [(before + t, before + y, before + x) for t, y, x in cells]
     start = 1 + max(max(row) for row in rows)
@@ -132,7 +132,7 @@ def test_unmerged_features_are_in_raster_order(qwen: Qwen2_5_VL) -> None:
     torch.testing.assert_close(qwen.visual.merger.mlp(seen.unmerged), seen.merged, **TOLERANCE)
     mixed = qwen.visual.merger.mlp(seen.windowed)
     displaced = ((mixed - seen.merged).abs().amax(1) > 1e-3).float().mean()
-    assert displaced > 0.85, "about 90 % of the tokens (architecture.md section 4)"
+    assert displaced > 0.85, "about 90 % of the tokens (docs/parity.md)"
     order = qwen.window_order((grid,))
     assert torch.equal(seen.unmerged[order], seen.windowed)
 

@@ -92,6 +92,10 @@ class ModelName:
     dtype: str = "auto"
     threads: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"{self.threads} threads can do no work; give at least 1")
+
 
 def keep_settings(folder: Path, settings: Settings, model: str, fingerprint: str) -> None:
     """Write them into the folder of results, or compare them with those that are there.

@@ -203,9 +203,12 @@ def list_(
     with manners():
         from unipixel.data.overview import presence
         from unipixel.data.registry import datasets
+        from unipixel.errors import ConfigError
 
         if count:
             needed(root, "the data to count")
+        if root is not None and not root.is_dir():
+            raise ConfigError(f"--root {root}: there is no such folder; give the `data` folder")
         rows = [("name", "task", "splits", *(() if root is None else ("here",)), "licence")]
         for info in datasets():
             here = () if root is None else (presence(info, root),)

@@ -3,7 +3,7 @@
 Frames are uint8 RGB arrays [H, W, 3]. What a file is, is decided by its content, never by its name:
 `core.pictures` reads pictures and animations (GIF, WebP, PNG, AVIF: videos with their own durations),
 `core.video` everything else. Frame folders, lists and arrays have no times of their own: two frames a second
-unless `fps` says otherwise (benchmarks.md, section 0.2), one for a single still.
+unless `fps` says otherwise, one for a single still.
 """
 
 import math

@@ -158,7 +158,7 @@ class KnownObjects:
         unknown = ", ".join(f"[{number}]" for number in map(check_id, numbers) if number not in self._objects)
         if unknown:
             there = ", ".join(known.label for known in self)
-            hint = f"the session knows {there}" if there else "it knows none yet: point at one with refer"
+            hint = f"the session knows {there}" if there else "it knows none yet: point at one"
             raise SessionError(f"there is no object {unknown}; {hint}")
 
     def put(self, known: SessionObject) -> SessionObject:

@@ -37,7 +37,7 @@ def _number(value: object, what: str) -> float:
 
 @dataclass(frozen=True)
 class PixelBudget:
-    """How many pixels a frame of the language view may have (benchmarks.md 0.2).
+    """How many pixels a frame of the language view may have.
 
     With `shared_frames` n, a clip of which L < n frames are shown gets floor(n / L) times the maximum.
     """
@@ -129,12 +129,12 @@ class Request:
     """A question about a clip.
 
     `turns` alternates user and assistant and ends with the question. `memory` lists the objects whose
-    features precede the first question (`<|mem|>`, architecture.md section 2). `forced_answer` is read
+    features precede the first question (`<|mem|>`). `forced_answer` is read
     instead of generated (teacher forcing); `answer_prefix` opens the generated answer. `keep_frames` are
     always among the frames that the language model sees; `frames`, where they are given, are those it sees,
     in place of evenly spread ones (a kept frame takes the place of the nearest). `num_frames` and `pixels`
     default to the model's own; `seconds_per_step` is the time between two pairs of frames, 1 second as for
-    lists of frames (benchmarks.md 0.2). New objects of the answer are numbered from `next_id` on; a number
+    lists of frames. New objects of the answer are numbered from `next_id` on; a number
     that the answer writes counts if it is a new one, or one of `pointed_ids`, which the question points at.
     """
 

@@ -1,8 +1,8 @@
 """Which frames of a clip are looked at: even spread, random spread, and frames that must be among them.
 
-The rules are those of the published loaders (benchmarks.md, section 0.1). `num_available` is the number of
-frames that can be chosen from, `num_requested` how many are wanted; with `num_requested <= 0` or no more
-available than requested, every frame is taken in order. All functions return positions in
+The rules are those of the published loaders. `num_available` is the number of frames that can be chosen from,
+`num_requested` how many are wanted; with `num_requested <= 0` or no more available than requested, every
+frame is taken in order. All functions return positions in
 `range(num_available)`, strictly increasing.
 """
 

@@ -1,4 +1,4 @@
-"""The six ways in which published data sets write masks (benchmarks.md 0.3), each one class.
+"""The six ways in which published data sets write masks, each one class.
 
 All satisfy `ObjectMasks`: `num_objects` and `read(frames, height, width)` -> bool [O, T, H, W]. None opens a
 file before it reads.

@@ -2,7 +2,6 @@
 
 A conversation is still free of tensors and of any model; `training.examples` and `processing` take it from
 here, by the same code as at inference. What is said is up to `data.teaching`, what is shown to `data.shown`.
-Sections named below are those of benchmarks.md.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from typing import Any, cast
 from unipixel.core.frames import reason
 from unipixel.errors import DataError
 
-EXPECTED_FILE = "a file here; is the root the `data` folder?"
+EXPECTED_FILE = "a file here (the root is the `data` folder)"
 _WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 
 # What the unpickler raises on damaged or hostile bytes.
@@ -51,7 +51,7 @@ def inside(root: Path, *parts: str) -> Path:
 
 
 def list_numbered(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files of a folder with one of the endings (".jpg"), by the number in their names (benchmarks.md 0).
+    """Files of a folder with one of the endings (".jpg"), by the number in their names.
 
     The number is what is left of the name without ending after its leading non-digits (`frame_000012` is
     12); names without one come by their spelling, behind. Hidden files do not count.

@@ -1,4 +1,4 @@
-"""Kinds of conversations, and which kind each sample of a data set makes (benchmarks.md B, "data_type")."""
+"""Kinds of conversations, and which kind each sample of a data set makes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Kinds:
 def scan_kinds(name: str, samples: Samples, seed: int) -> Kinds:
     """The kinds of all samples of a data set, each made once (its files stay closed).
 
-    A random half of a data set that points does so with clicks, the other with boxes (A.2). A sample that
+    A random half of a data set that points does so with clicks, the other with boxes. A sample that
     cannot be made counts as the kind before it: it fails, and is counted, when its turn comes.
     """
     kinds: list[DataType] = []

@@ -1,4 +1,4 @@
-"""Which samples a policy leaves out (benchmarks.md A, "common training limits")."""
+"""Which samples a policy leaves out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Several data sets as one endless sequence of batches: repeats, shuffles, shards, failures, a position.
 
-Batches have one kind of item each (benchmarks.md B, "data_type grouping"): items are shuffled within their
+Batches have one kind of item each: items are shuffled within their
 kind and cut into batches, the batches are shuffled. The sequence follows from the parts, the seed and the
 size of a batch alone; ranks and loader workers only divide it, so any number of them together sees the same.
 """

@@ -1,4 +1,4 @@
-"""Rounds of a sample as words: queries, options, mentions and slots (benchmarks.md, "text construction")."""
+"""Rounds of a sample as words: queries, options, mentions and slots."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How samples become conversations: the choices of the published training, and what mends its defects.
 
-Sections (A.1 ...) and quirks (Q6 ...) are those of benchmarks.md. PUBLISHED repeats the published training,
-CORRECTED is what new training should take, EVALUATION is the published way to ask when scores are compared.
+Quirks (Q6 ...) are those of docs/parity.md. PUBLISHED repeats the published training, CORRECTED is what new
+training should take, EVALUATION is the published way to ask when scores are compared.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class RegionPolicy:
         targets: pixels of the mask view that count as object after the resize: those above 0 ("published",
             which swells every object by up to a pixel) or above a half ("corrected").
         single: data sets of which a share of samples keeps only the masks of one frame that shows all of the
-            objects (A.3).
+            objects.
         single_share: that share.
     """
 
@@ -181,4 +181,4 @@ EVALUATION = Policy(
     regions=RegionPolicy(single=()),
     purpose="evaluation",
 )
-"""The published way to ask in evaluation (C.1, C.4 to C.7)."""
+"""The published way to ask in evaluation."""

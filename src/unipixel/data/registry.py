@@ -3,7 +3,7 @@
 A data set is a function from a `Source` to `Rows`, marked with `@dataset(...)`, in a module of
 `unipixel.data.readers`. The mark is all that is needed: the modules of that package are looked through.
 
-Roots. All paths of benchmarks.md begin with `data/`; `root` is that folder.
+Roots. Paths of the published mixture begin with `data/`; `root` is that folder.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Option:
-    """A named choice where the published data or its loaders leave room (benchmarks.md, section F and `[?]`).
+    """A named choice where the published data or its loaders leave room.
 
     Attributes:
         name: what it is called in `open_dataset(..., name=value)`.

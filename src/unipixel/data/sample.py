@@ -2,7 +2,7 @@
 
 A sample says where the pictures are, what is said about them, and how to get the masks. Objects have numbers,
 and text mentions them as `[3]`. Nothing is opened until it is asked for. Every class here is immutable and
-may be pickled. Sections named below are those of benchmarks.md.
+may be pickled.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from unipixel.core.prompts import SlotPrompt
 from unipixel.errors import DataError
 
 Task: TypeAlias = Literal["segment", "refer", "describe", "remember", "choose", "chat"]
-"""What a sample teaches: masks for words (A.1), words for a `<|ref|>` (A.2), words for remembered objects
-(A.3), masks for a `<|ref|>` (A.4), one option of several (A.6), talk (A.5)."""
+"""What a sample teaches: masks for words, words for a `<|ref|>`, words for remembered objects, masks for a
+`<|ref|>`, one option of several, talk."""
 
 Form: TypeAlias = Literal["query", "sentence", "explanatory", "question", "description", "part"]
-"""How an expression names its objects; each form has templates of its own (A.1, text construction)."""
+"""How an expression names its objects; each form has templates of its own."""
 
 Style: TypeAlias = Literal["brief", "detailed"]
 
@@ -398,7 +398,7 @@ class Facts(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class Sample:
-    """One item of a data set (an "anno" of section 0).
+    """One item of a data set (an "anno" of the published code).
 
     Attributes:
         dataset: the data set's registered name.

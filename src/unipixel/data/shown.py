@@ -1,4 +1,4 @@
-"""Which frames of a clip are shown, and how large (benchmarks.md 0.1 and 0.2)."""
+"""Which frames of a clip are shown, and how large."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each task makes of a sample: turns, objects of the memory, wanted masks (benchmarks.md A)."""
+"""What each task makes of a sample: turns, objects of the memory, wanted masks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def teach(draft: Draft) -> Said:
 
 
 def _segment(draft: Draft) -> Said:
-    """A mask for each expression (A.1); dialogues of a person's own stay whole."""
+    """A mask for each expression; dialogues of a person's own stay whole."""
     sample, text = draft.sample, draft.policy.text
     dialogue = any(isinstance(turn, Exchange) for turn in sample.rounds)
     places = tuple(range(len(sample.rounds))) if dialogue else draft.draw(text.max_rounds)
@@ -85,7 +85,7 @@ def _questioned(turn: Round) -> tuple[int, ...]:
 
 
 def _refer(draft: Draft) -> Said:
-    """Words for objects that are pointed at (A.2)."""
+    """Words for objects that are pointed at."""
     sample, text = draft.sample, draft.policy.text
     captions = all(isinstance(turn, Caption) for turn in sample.rounds)
     places = draft.draw(text.max_rounds) if captions else tuple(range(len(sample.rounds)))
@@ -122,7 +122,7 @@ def _count_mentions(turn: Round) -> int:
 
 
 def _describe(draft: Draft) -> Said:
-    """Words for objects of the memory (A.3)."""
+    """Words for objects of the memory."""
     sample, text = draft.sample, draft.policy.text
     turns: list[Turn] = []
     for turn in sample.rounds:
@@ -139,7 +139,7 @@ def _describe(draft: Draft) -> Said:
 
 
 def _choose(draft: Draft) -> Said:
-    """One option of several, about objects of the memory or a whole clip (A.6)."""
+    """One option of several, about objects of the memory or a whole clip."""
     place = draft.draw(1)[0]
     turn = draft.sample.rounds[place]
     if not isinstance(turn, Choice):
@@ -158,7 +158,7 @@ def _choose(draft: Draft) -> Said:
 
 
 def _remember(draft: Draft) -> Said:
-    """Masks for what a question about pointed objects is about (A.4)."""
+    """Masks for what a question about pointed objects is about."""
     if draft.sample.literal and all(isinstance(turn, Exchange) for turn in draft.sample.rounds):
         return _remember_as_said(draft)
     place = draft.draw(1)[0]
@@ -212,7 +212,7 @@ def _seen(draft: Draft, objects: Sequence[int]) -> Masks:
 
 
 def _chat(draft: Draft) -> Said:
-    """Talk about a clip or about nothing (A.5)."""
+    """Talk about a clip or about nothing."""
     turns: list[Turn] = []
     for turn in draft.sample.rounds:
         if not isinstance(turn, Exchange):
@@ -262,7 +262,7 @@ def _remembered(draft: Draft, rounds: Sequence[Round]) -> Sequence[int]:
 
 
 def _kept_frames(draft: Draft, masks: Masks) -> Sequence[int]:
-    """Places of the frames whose masks are remembered: all, or one that shows every object (A.3)."""
+    """Places of the frames whose masks are remembered: all, or one that shows every object."""
     regions = draft.policy.regions
     complete = np.flatnonzero(masks.any(axis=(2, 3)).all(axis=0))
     if draft.sample.dataset in regions.single and len(complete) and draft.rng.random() < regions.single_share:

@@ -1,4 +1,4 @@
-"""Clicks and boxes for training the language side (benchmarks.md B, "visual prompt per object").
+"""Clicks and boxes for training the language side.
 
 `data.pointing` draws those of the made-up world, as people correct masks.
 """

@@ -1,4 +1,4 @@
-"""Ways to say things: the templates of every family of tasks (benchmarks.md A, "text construction").
+"""Ways to say things: the templates of every family of tasks.
 
 Those in `wordings/default.json` are the project's own, in the published shapes and numbers; a user may
 replace any family by a file of the same form. What is protocol (the heads of options, the openings of
@@ -171,7 +171,7 @@ def _read(content: object, file: str) -> dict[str, tuple[str, ...]]:
     for name, templates in content.items():
         if name not in FAMILIES:
             close = difflib.get_close_matches(name, FAMILIES, n=1)
-            meant = f"did you mean {close[0]!r}? There is: " if close else "one of: "
+            meant = f"{close[0]!r}, or another of: " if close else "one of: "
             raise DataError(file, name, "an unknown family", meant + ", ".join(FAMILIES))
         if not isinstance(templates, list) or not all(isinstance(text, str) for text in templates):
             raise DataError(file, name, f"{templates!r:.80}", "a list of texts")

@@ -1,4 +1,4 @@
-"""How samples are asked about (benchmarks.md C.1, C.4 to C.7): one small class for each family of tasks.
+"""How samples are asked about: one small class for each family of tasks.
 
 Words come from `data.wording`, choices from `data.policy.EVALUATION`; nothing here knows a benchmark.
 """
@@ -39,7 +39,7 @@ Pointing: TypeAlias = Literal["point", "box", "mix"]
 
 @dataclass(frozen=True)
 class Segment:
-    """Ask for the mask of an expression (C.1); of several masks in an answer only the first counts (Q12).
+    """Ask for the mask of an expression; of several masks in an answer only the first counts (Q12).
 
     num_frames, pixels: what the language model is shown; None leaves that to the model.
     """
@@ -79,7 +79,7 @@ def as_predicted(found: SegmentedObject, number: int) -> PredictedObject:
 
 @dataclass(frozen=True)
 class Words:
-    """Ask for words: a description of marked objects (C.4), or an option (C.5, C.7).
+    """Ask for words: a description of marked objects, or an option.
 
     pixels: of frames, where it is not the usual budget.
     """
@@ -102,7 +102,7 @@ def spoken(sample: str, response: Response) -> Prediction:
 
 @dataclass(frozen=True)
 class PixelQa:
-    """PixelQA (C.6): first masks for what is clicked or boxed, its numbers given; then an option, with these
+    """PixelQA: first masks for what is clicked or boxed, its numbers given; then an option, with these
     masks in the memory.
 
     pointing: "mix" clicks a lone object or boxes it, by chance; of several, half (round half to even) are

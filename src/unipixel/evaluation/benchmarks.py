@@ -1,4 +1,4 @@
-"""The table of benchmarks (benchmarks.md C and E)."""
+"""The table of benchmarks."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ _REFCOCO_FIGURES: Mapping[str, tuple[float, float]] = {
     "refcocog_val": (76.3, 76.4),
     "refcocog_test": (77.0, 77.1),
 }
-"""Which IoU they are is not said [?]; by the field's convention cIoU (C.3)."""
+"""Which IoU they are is not said; by the field's convention cIoU."""
 
 _TITLES = {"refcoco": "RefCOCO", "refcoco+": "RefCOCO+", "refcocog": "RefCOCOg"}
 
@@ -239,7 +239,9 @@ def find_benchmarks(names: Sequence[str]) -> tuple[Benchmark, ...]:
         if name not in known:
             close = difflib.get_close_matches(name, sorted(known), n=1)
             meant = f"; did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(f"there is no benchmark {name!r}{meant} `unipixel eval list` names them all")
+            raise ConfigError(
+                f"there is no benchmark {name!r}{meant or ';'} `unipixel eval list` names them all"
+            )
     return tuple(row for row in BENCHMARKS if {row.name, row.group, "all"} & set(names))
 
 

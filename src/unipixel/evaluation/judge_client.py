@@ -1,5 +1,4 @@
-"""The judge of VideoRefer-Bench-D: a language model behind any OpenAI-compatible endpoint (benchmarks.md,
-C.4).
+"""The judge of VideoRefer-Bench-D: a language model behind any OpenAI-compatible endpoint.
 
 Replies are kept in `verdicts.jsonl` beside the predictions, each under a key that names judge, rubric and
 both texts: what was judged once is not asked, or paid, again. The key of the service is only ever sent to the
@@ -95,7 +94,7 @@ class Judge:
         if urlsplit(self.url).scheme not in ("http", "https") or not self.model:
             raise ConfigError(
                 f"The judge is {self.model!r} at {self.url!r}; give a name and an address that begins with "
-                f"http:// or https:// (--judge-model, --judge-url, or {MODEL_VARIABLE} and {URL_VARIABLE})."
+                f"http:// or https:// (--judge-model, --url, or {MODEL_VARIABLE} and {URL_VARIABLE})."
             )
         if self.tries < 1 or self.timeout <= 0 or (self.per_minute is not None and self.per_minute <= 0):
             raise ConfigError(
@@ -115,9 +114,7 @@ class Judge:
         name = model or os.environ.get(MODEL_VARIABLE) or PUBLISHED_JUDGE
         key = os.environ.get(KEY_VARIABLE) or os.environ.get("OPENAI_API_KEY", "")
         if not found:
-            raise ConfigError(
-                f"no judge is known; set {URL_VARIABLE} (and {KEY_VARIABLE}), or give --judge-url"
-            )
+            raise ConfigError(f"no judge is known; set {URL_VARIABLE} (and {KEY_VARIABLE}), or give --url")
         text = RUBRIC if rubric is None else _read(rubric)
         return cls(found.rstrip("/"), name, key, text, **options)
 

@@ -104,7 +104,7 @@ def _case(
 
 @dataclass(frozen=True)
 class VideoMasks:
-    """J, F and J&F of an expression: means over all frames (C.0).
+    """J, F and J&F of an expression: means over all frames.
 
     kind_fact: which fact of the sample is its type, and `kinds` how its values are called. decimals: after
     how many decimals of 100 J and 100 F are cut off (ReVOS); None is exact. missing: what an expression
@@ -141,7 +141,7 @@ class VideoMasks:
 
 @dataclass(frozen=True)
 class Revos:
-    """ReVOS: J and F, and its pixel accuracy A and robustness R (C.2).
+    """ReVOS: J and F, and its pixel accuracy A and robustness R.
 
     arithmetic: "shipped" takes the 8-bit numbers of the benchmark's own script, "binary" truth values. Where
     several annotated things overlap, the script counts each; here the union counts once.
@@ -204,7 +204,7 @@ def _with_problems(case: Case, problems: Sequence[Problem]) -> Case:
 
 @dataclass(frozen=True)
 class PictureMasks:
-    """Intersection and union of a sentence's masks, and what follows from them (C.3).
+    """Intersection and union of a sentence's masks, and what follows from them.
 
     lisa: whether IoU has LISA's small number in its denominator. The box of the sample's facts, where it has
     one, is found if the box of the mask has IoU 0.5 with it.
@@ -236,7 +236,7 @@ class PictureMasks:
 
 @dataclass(frozen=True)
 class Options:
-    """Whether the right option was chosen (C.5, C.7).
+    """Whether the right option was chosen.
 
     kind_fact: which fact of the sample is its type. reading: how the option is found in the reply.
     """
@@ -263,7 +263,7 @@ class Options:
 
 @dataclass(frozen=True)
 class PixelQaMasks:
-    """PixelQA: volume IoU and Dice of every object, and whether the right option was chosen (C.6)."""
+    """PixelQA: volume IoU and Dice of every object, and whether the right option was chosen."""
 
     options: Options = Options("type")
 
@@ -303,7 +303,7 @@ def decode(masks: Sequence[RLE]) -> Volume:
 
 @dataclass(frozen=True)
 class Judged:
-    """Scores of a judge's reply in four dimensions, 0 to 5 (C.4); without a score there is no value."""
+    """Scores of a judge's reply in four dimensions, 0 to 5; without a score there is no value."""
 
     reading: Literal["published", "lenient"] = "published"
 

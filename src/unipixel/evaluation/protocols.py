@@ -1,7 +1,7 @@
 """How benchmarks are scored: the protocols of the table in `evaluation.benchmarks`, and their metrics.
 
 "published" is always the published evaluation of UniPixel; where the field's classic one differs, it is
-a second protocol (benchmarks.md C).
+a second protocol.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Archives for the servers of MeViS and Ref-YouTube-VOS (benchmarks.md D): checked before they are written.
+"""Archives for the servers of MeViS and Ref-YouTube-VOS: checked before they are written.
 
 One 8-bit grey PNG, 0 or 255, for each frame of each expression. MeViS wants the folders of the videos at the
 archive's root, Ref-YouTube-VOS wants them in a folder `Annotations`.

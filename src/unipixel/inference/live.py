@@ -1,8 +1,7 @@
 """Frames that come one by one, from a camera or a queue: point at objects when they are there, get masks at
 once.
 
-Nothing grows with time. A stream of unknown length behaves as a clip of 16 frames or more (architecture.md
-section 2).
+Nothing grows with time. A stream of unknown length behaves as a clip of 16 frames or more.
 """
 
 from __future__ import annotations

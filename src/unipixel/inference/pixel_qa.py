@@ -1,7 +1,7 @@
 """PixelQA: point at objects, get their masks, and an answer that rests on them (arXiv 2509.18094, section
 3.4).
 
-Two passes over one clip that is read once (architecture.md section 2): what was pointed at becomes masks, the
+Two passes over one clip that is read once: what was pointed at becomes masks, the
 masks become object memory, and the question is answered on that.
 """
 

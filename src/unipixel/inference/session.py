@@ -1,6 +1,6 @@
 """A session: one clip that is encoded once, and the objects on it that later questions can speak of.
 
-This is the paper's object memory over several turns (arXiv 2509.18094, section 3; architecture.md section 2).
+This is the paper's object memory over several turns (arXiv 2509.18094, section 3).
 """
 
 from __future__ import annotations

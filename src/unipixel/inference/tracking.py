@@ -58,8 +58,7 @@ class Followed:
 
 
 def said(hidden: Tensor, frame: int = 0) -> Followed:
-    """Objects that the language model asked for: hidden tokens [n, h, c], on frame 0 unless said otherwise
-    (architecture.md section 2)."""
+    """Objects that the language model asked for: hidden tokens [n, h, c], on frame 0 if nothing is said."""
     return Followed((PromptedFrame(frame, (MaskPrompt(hidden=hidden),)),))
 
 

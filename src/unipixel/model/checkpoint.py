@@ -115,7 +115,7 @@ def blame(file: Path) -> Iterator[None]:
 
 def from_published(content: Mapping[str, Any], tokens: TokenIds, sam2: Sam2Config) -> ModelConfig:
     """A published `config.json` (or a plain base model's) as our configuration, with the
-    published choices of section 4. The language view has as many tokens with every base model."""
+    published choices (docs/parity.md). The language view has as many tokens with every base model."""
     backbone = plain_family(content) or PUBLISHED_BASE
     return ModelConfig(
         backbone=backbone,
@@ -294,7 +294,7 @@ def _without_code(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def build_model(config: ModelConfig) -> UniPixel:
     """A model with fresh weights: Xavier-uniform projections, the object memory a copy of the merger, the
-    prompt encoder a copy of SAM's, its random position matrix included (architecture.md sections 2 and 4)."""
+    prompt encoder a copy of SAM's, its random position matrix included."""
     model = UniPixel(config, build_backbone(config))
     initialise_own_parts(model)
     return model
@@ -362,7 +362,7 @@ def with_vocabulary(config: ModelConfig, rows: int) -> ModelConfig:
 
 
 def with_defects(config: ModelConfig, published: bool) -> ModelConfig:
-    """The published choices of architecture.md section 4, or the corrected ones."""
+    """The published choices of docs/parity.md, or the corrected ones."""
     return replace(
         config,
         region_order="window" if published else "raster",

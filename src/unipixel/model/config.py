@@ -56,7 +56,7 @@ class ModelConfig:
     """Everything that is not a weight.
 
     `backbone` names the family and `backbone_config` holds its sizes as transformers writes them.
-    `region_order`, `seconds` and `sam2.rotary_gradients` are the named choices of architecture.md section 4.
+    `region_order`, `seconds` and `sam2.rotary_gradients` are the named choices of docs/parity.md.
     `num_frames` and `pixels`: what the language model is shown by default. `own_parts`: a user's classes in
     place of the model's, by part (`model.own_parts`); whoever builds the model has asked for consent.
     Raises ConfigError for values of a wrong kind and unknown choices.

@@ -1,4 +1,4 @@
-"""What training minimises (architecture.md section 2, "Losses"; published figures in golden/train).
+"""What training minimises (published figures: tests/golden/train).
 
 Legend: T frames, O objects, S side of the mask view, B samples, L tokens.
 """

@@ -1,5 +1,4 @@
-"""Object memory -> `<|mem|>`: the visual features under an object's mask, averaged per pair of frames
-(architecture.md section 2, "Object memory")."""
+"""Object memory -> `<|mem|>`: the visual features under an object's mask, averaged per pair of frames."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from unipixel.model.inputs import Grid
 
 RegionOrder: TypeAlias = Literal["window", "raster"]
 """How cells are looked up. "raster" is correct. "window" repeats the published code, which indexes features
-in window order with a raster mask: released weights were trained that way (architecture.md section 4)."""
+in window order with a raster mask: released weights were trained that way (docs/parity.md)."""
 
 
 class ObjectMemory(nn.Module):

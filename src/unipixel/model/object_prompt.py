@@ -1,4 +1,4 @@
-"""A click or a box on one frame -> `<|ref|>` (architecture.md section 2, "Object prompt")."""
+"""A click or a box on one frame -> `<|ref|>`."""
 
 from __future__ import annotations
 

@@ -16,8 +16,7 @@ PUBLISHED_SIZES: tuple[PublishedSize, ...] = ("3b", "7b")
 PUBLISHED_TOKENS = TokenIds(
     ref=151665, seg=151666, mem=151667, image=151655, video=151656, turn_end=151645, end_of_text=151643
 )
-"""Ids in Qwen2.5's tokenizer; UniPixel's three take rows that its table already had (architecture.md
-section 2)."""
+"""Ids in Qwen2.5's tokenizer; UniPixel's three take rows that its table already had."""
 
 Qwen3Size: TypeAlias = Literal["qwen3-2b", "qwen3-4b"]
 QWEN3_TOKENS = TokenIds(

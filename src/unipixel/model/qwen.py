@@ -20,7 +20,7 @@ class QwenBackbone(Backbone):
     """A tower and a decoder under one roof.
 
     The final norm is held here instead of inside the text model, because `<|seg|>` and the vocabulary read
-    different sides of it (architecture.md section 2).
+    different sides of it.
     """
 
     def __init__(self, config: PretrainedConfig, visual: PreTrainedModel, text: PreTrainedModel) -> None:

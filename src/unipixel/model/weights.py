@@ -330,7 +330,7 @@ def _lora_scale(config: Mapping[str, Any]) -> float:
 
 
 def grow_vocabulary(state: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
-    """Token tables with at least `rows` rows; new ones are the mean of the old (architecture.md section 2).
+    """Token tables with at least `rows` rows; new ones are the mean of the old.
 
     Larger tables stay as they are.
     """

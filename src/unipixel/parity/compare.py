@@ -1,5 +1,4 @@
-"""What a golden number is held against, and how far it may be away (architecture.md section 5,
-"Tolerances")."""
+"""What a golden number is held against, and how far it may be away."""
 
 from __future__ import annotations
 

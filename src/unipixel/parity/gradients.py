@@ -1,5 +1,4 @@
-"""Training cases: losses, and gradients as the published code has them (architecture.md section 4, rotary
-encoding)."""
+"""Training cases: losses, and gradients as the published code has them (docs/parity.md: rotary gradients)."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ def object_prompt(
 
 
 def memory_regions(objects: Sequence[RememberedObject], shown: Sequence[int], grid: Grid) -> Tensor:
-    """Cells that each object covers, bool [time, O, height, width] on the merged grid (architecture.md
-    section 2): as `pool_masks`, worked out from run lengths alone.
+    """Cells that each object covers, bool [time, O, height, width] on the merged grid: as
+    `pool_masks`, worked out from run lengths alone.
 
     Raises PromptError, with its id, for an object that none of the shown frames holds.
     """

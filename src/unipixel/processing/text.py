@@ -1,4 +1,4 @@
-"""A conversation as token ids: chat form, visual placeholders, the memory prefix (benchmarks.md B)."""
+"""A conversation as token ids: chat form, visual placeholders, the memory prefix."""
 
 from __future__ import annotations
 

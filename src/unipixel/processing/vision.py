@@ -1,5 +1,5 @@
 """The two views of a clip: what the language model sees, and what the mask decoder
-sees (architecture.md section 1)."""
+sees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def language_size(
     height: int, width: int, min_pixels: int, max_pixels: int, layout: VisualLayout = QWEN2_5_LAYOUT
 ) -> tuple[int, int]:
     """Height and width of the language view of a frame within a pixel budget, multiples of a token's side
-    (28 for Qwen2.5-VL; benchmarks.md 0.2)."""
+    (28 for Qwen2.5-VL)."""
     cell = layout.cell
     rows, columns = max(cell, round(height / cell) * cell), max(cell, round(width / cell) * cell)
     if rows * columns > max_pixels:

@@ -1,7 +1,4 @@
-"""Conversations as supervised inputs, through the same processor as at inference.
-
-Sections named below are those of benchmarks.md.
-"""
+"""Conversations as supervised inputs, through the same processor as at inference."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The finished model from a run's state: whole in our layout or the published one, or only what training
-changed (architecture.md section 3)."""
+changed."""
 
 from __future__ import annotations
 

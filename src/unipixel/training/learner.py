@@ -1,5 +1,4 @@
-"""One training step's forward pass: what the language model says and the masks it asks for, as one loss
-(architecture.md section 2, "Losses").
+"""One training step's forward pass: what the language model says and the masks it asks for, as one loss.
 
 Letters: B samples, L tokens, T frames, O objects, S side of the mask view.
 """

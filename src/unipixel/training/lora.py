@@ -1,5 +1,5 @@
 """Adapters of linear layers (LoRA, arXiv 2106.09685) through peft: put in, taken out into the weights, and
-written in the published format (architecture.md section 3)."""
+written in the published format."""
 
 from __future__ import annotations
 

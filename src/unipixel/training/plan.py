@@ -25,7 +25,7 @@ from unipixel.training.stream import count_steps, open_mixture, open_source
 
 FRAME_BYTES, OBJECT_BYTES = 0.26e9, 0.10e9
 """Activations of the mask encoder for a frame, and of tracking for a frame and object, at 256 pixels a side
-in float32 (architecture.md section 6, which measured the smallest encoder)."""
+in float32, measured with the smallest encoder."""
 LAYER_BYTES = 34
 """Bytes of activations that a transformer layer keeps for each token and channel, in half precision
 (arXiv 2205.05198, without attention maps)."""

@@ -1,7 +1,6 @@
 """A training run as a value: what it starts from, what it sees, what it trains, and every choice it makes.
 
-Named recipes are in `recipes`, their files and overrides in `recipe_file`. Sections named below are those of
-architecture.md and benchmarks.md.
+Named recipes are in `recipes`, their files and overrides in `recipe_file`.
 """
 
 from __future__ import annotations
@@ -264,7 +263,7 @@ class Optimiser:
 
 @dataclass(frozen=True)
 class Choices:
-    """Where the published training has a defect or leaves room (architecture.md 4, benchmarks.md F); None
+    """Where the published training has a defect or leaves room (docs/parity.md); None
     follows the recipe's fidelity (`BY_FIDELITY`).
 
     Attributes:

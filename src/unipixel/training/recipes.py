@@ -1,4 +1,4 @@
-"""The named recipes: the three published stages (architecture.md section 2, benchmarks.md A), fine-tuning on
+"""The named recipes: the three published stages, fine-tuning on
 one's own data, and one for finding out whether everything works."""
 
 from __future__ import annotations

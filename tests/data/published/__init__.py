@@ -1,4 +1,4 @@
-"""Tiny data sets in exactly the published layouts (benchmarks.md), one builder for each registered name.
+"""Tiny data sets in exactly the published layouts, one builder for each registered name.
 
 Every module of this package has a `BUILDERS` of its own, from names to functions that write one data set
 below a root (the `data` folder); they are merged here, so that a new module is found without being listed.

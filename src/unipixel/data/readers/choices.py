@@ -1,4 +1,4 @@
-"""Questions with options about videos: MVBench and Video-MME, for evaluation (benchmarks.md A.6 and C.7)."""
+"""Questions with options about videos: MVBench and Video-MME, for evaluation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unipixel.data.files import Node, list_numbered, read_json
+from unipixel.data.files import EXPECTED_FILE, Node, list_numbered, read_json
 from unipixel.data.registry import Option, Rows, Source, dataset
 from unipixel.data.sample import Choice, Facts, Media, Sample
 from unipixel.errors import ConfigError, DataError
@@ -55,7 +55,7 @@ BOUNDS = Option(
     ("ignored", "applied"),
     "Whether of a video only the time from `start` to `end` is shown, where they are given (quirk Q10). "
     "ignored is the default because the published figures were made so, and because it is right for a copy "
-    "whose videos are cut already [?]; applied is what the benchmark's authors do with theirs.",
+    "whose videos are cut already (not checked); applied is what the benchmark's authors do with theirs.",
 )
 
 
@@ -180,7 +180,7 @@ def read_parquet(file: Path) -> list[dict[str, Any]]:
         DataError: the file is missing or no Parquet.
     """
     if not file.is_file():
-        raise DataError(file, "", "no such file", "a file here; is the root the `data` folder?")
+        raise DataError(file, "", "no such file", EXPECTED_FILE)
     try:
         parquet: Any = importlib.import_module("pyarrow.parquet")
     except ImportError:

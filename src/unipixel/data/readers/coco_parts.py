@@ -1,4 +1,4 @@
-"""Things and their parts in stills: PACO-LVIS and Pascal-Part (benchmarks.md A.1, 13 and 14).
+"""Things and their parts in stills: PACO-LVIS and Pascal-Part.
 
 Both are files in COCO's layout. One picture is one sample, every annotation of it an expression: the name of
 a thing, or of a thing and a part. Pictures without annotations are left out.

@@ -1,6 +1,6 @@
 """Videos with expressions: MeViS, ReVOS, LV-VIS, Ref-YouTube-VOS, Ref-DAVIS17 and the test part of Ref-SAV.
 
-All have one layout (benchmarks.md A.1, 1-5, and A.6): a file that lists the frames and expressions of each
+All have one layout: a file that lists the frames and expressions of each
 video, a folder of frames for each video, and one file with all masks. There are two ways to find an
 expression's masks: by its `anno_id`s (JSON), or by its place in a count of all expressions (pickle). One
 expression is one object, the union of its instances, and one sample.

@@ -1,4 +1,4 @@
-"""The general mix: talk about pictures and videos, and about nothing (benchmarks.md A.5)."""
+"""The general mix: talk about pictures and videos, and about nothing."""
 
 from __future__ import annotations
 

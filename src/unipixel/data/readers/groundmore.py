@@ -1,4 +1,4 @@
-"""GroundMoRe: questions about motions whose answer is an object (benchmarks.md A.1, 7, and C.2)."""
+"""GroundMoRe: questions about motions whose answer is an object."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Inst-IT: captions of, and questions about, numbered objects in pictures and short videos (benchmarks.md A.2
-to A.4).
+"""Inst-IT: captions of, and questions about, numbered objects in pictures and short videos.
 
 Text mentions objects as `[3]` and frames as `<2>`. The videos are folders of few frames, all of which are
 seen. How many frames a video has is told by its annotation, so that no folder is looked at before its turn.

@@ -1,4 +1,4 @@
-"""Stills with a class for every pixel: ADE20K, COCO-Stuff and Mapillary Vistas (benchmarks.md A.1, 10-12).
+"""Stills with a class for every pixel: ADE20K, COCO-Stuff and Mapillary Vistas.
 
 All have one layout: a folder of pictures, one of label maps with the same names, and a list of class names. A
 label map is one sample, and every class that it has and that is asked for an expression; which those are is

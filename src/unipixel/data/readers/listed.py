@@ -1,7 +1,4 @@
-"""What the readers of long lists of items share: choosing items, and what the two sides say.
-
-See benchmarks.md A.2 to A.5.
-"""
+"""What the readers of long lists of items share: choosing items, and what the two sides say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Osprey: talk about, and descriptions of, regions of COCO pictures (benchmarks.md A.3).
+"""Osprey: talk about, and descriptions of, regions of COCO pictures.
 
 Text mentions regions as `<region3>`, counted from 1 in the item's `annotation`; here they are `[3]`. Slips of
 the pen (`<region 3>`, `<Region3>`, `<regin3>`, `<region3]`, `<region of3>`) are mended. An item is left out

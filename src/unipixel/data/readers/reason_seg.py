@@ -1,4 +1,4 @@
-"""ReasonSeg: questions that need reasoning about a still (benchmarks.md A.1, 9, and C.3)."""
+"""ReasonSeg: questions that need reasoning about a still."""
 
 from __future__ import annotations
 

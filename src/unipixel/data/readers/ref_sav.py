@@ -1,4 +1,4 @@
-"""Ref-SAV: long descriptions of objects in SA-V videos (benchmarks.md A.1, 6).
+"""Ref-SAV: long descriptions of objects in SA-V videos.
 
 The masks are those of SA-V, on every fourth frame of the video; the clip is thinned to these frames.
 """

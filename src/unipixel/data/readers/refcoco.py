@@ -1,4 +1,4 @@
-"""Phrases for single things in stills: RefCOCO, RefCOCO+, RefCOCOg and RefCLEF (benchmarks.md A.1, 15-18).
+"""Phrases for single things in stills: RefCOCO, RefCOCO+, RefCOCOg and RefCLEF.
 
 All have one layout: a pickle of references, each with several sentences for one annotation, and a file of
 annotations in COCO's layout. For training one picture is one sample with all sentences about it; for
@@ -125,7 +125,7 @@ def _make(layout: Layout, source: Source, coco: CocoFile, item: Picture) -> Samp
 
 
 def _facts(coco: CocoFile, said: Said) -> Facts:
-    """`box` is x1 y1 x2 y2 in pixels, for the accuracy of boxes (C.3)."""
+    """`box` is x1 y1 x2 y2 in pixels, for the accuracy of boxes."""
     annotation = coco.annotations[said.annotation]
     sides = annotation["bbox"]
     x, y, width, height = (sides[number].number() for number in range(4))

@@ -1,4 +1,4 @@
-"""ViCaS: phrases for one or several things in short videos (benchmarks.md A.1, 8).
+"""ViCaS: phrases for one or several things in short videos.
 
 Published twice: for UniPixel one list of all annotations with the masks in files of their own, and by its
 authors a file for each video with the masks in it. Both are read; the first is taken where it is there.
@@ -22,9 +22,9 @@ _FOLDER = ("vicas", "annotations", "v1.0")
 MASK_FILES = Option(
     "mask_files",
     ("referral", "track"),
-    "What the number of masks/VIDEO/NUMBER.json counts [?]. referral: the phrases of the video from 0, and a "
-    "file lists the regions of all tracks of its phrase; the default because the format is described as one "
-    "file for each object, and a phrase is one object. track: a file for each track id.",
+    "What the number of masks/VIDEO/NUMBER.json counts (not checked). referral: the phrases of the video "
+    "from 0, and a file lists the regions of all tracks of its phrase; the default because the format is "
+    "described as one file for each object, and a phrase is one object. track: a file for each track id.",
 )
 
 

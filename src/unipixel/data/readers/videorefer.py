@@ -1,5 +1,4 @@
-"""VideoRefer: captions of, and questions about, objects in videos; for training and for evaluation
-(benchmarks.md A.2 to A.4, A.6, C.4 and C.5).
+"""VideoRefer: captions of, and questions about, objects in videos; for training and for evaluation.
 
 Objects are `<region>` in the text, or `<object3><region>` where they are first mentioned and `<object3>`
 later. Here they become `[3]`; where they have no number they get the first ones, and training may draw

@@ -13,7 +13,7 @@ DECODER_MULTIPLE = 16  # the mask decoder has 8 heads and halves the width in cr
 
 @dataclass(frozen=True)
 class HieraConfig:
-    """Sizes of the Hiera trunk (architecture.md section 3); channels and heads double with each stage.
+    """Sizes of the Hiera trunk; channels and heads double with each stage.
 
     Windows are squares of cells, one size per stage. Raises ConfigError for sizes that contradict each other.
     """
@@ -76,7 +76,7 @@ class Sam2Config:
 
     `image_size` is the side S of the square mask view in pixels, a multiple of 32. `rotary_gradients`
     "published" reproduces the published training, in which rotated queries and keys receive no gradient
-    (architecture.md section 4); the values computed are the same.
+    (docs/parity.md); the values computed are the same.
     Raises ConfigError for sizes that contradict each other.
     """
 

@@ -1,7 +1,5 @@
 """SAM prompt encoder: points, box corners and masks to tokens; also UniPixel's `ref_encoder`.
 
-Source: architecture.md section 2.
-
 Letters: N prompts, P points, c channels, S image side, h w = S/16.
 """
 
