@@ -207,11 +207,17 @@ class _Animation:
 
 
 def _open_animation(path: Path, first: int) -> Footage:
-    durations = []
+    durations, canvas = [], None
     with open_picture(path) as picture:
         for number in range(first, getattr(picture, "n_frames", 1)):
             picture.seek(number)
             picture.load()
+            canvas = canvas or picture.size
+            if picture.size != canvas:  # Pillow makes room for a frame of a GIF that leaves its canvas
+                raise MediaError(
+                    f"{path}: frame {number - first} is {_shape(picture.size)}, frame 0 is {_shape(canvas)}; "
+                    "all frames of a clip must have one size."
+                )
             # 0 means 0.1 s to every browser.
             durations.append(float(picture.info.get("duration") or 100) / 1000)
         width, height = from_pil(picture, str(path)).shape[1::-1]
