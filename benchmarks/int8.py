@@ -1,59 +1,106 @@
 """What 8-bit weights of the language model change: the same questions, asked with and without them.
 
-    python benchmarks/int8.py [--model unipixel-tiny] [--clips 25] [--wordings 4] [--dtype bfloat16]
-    [--threads 2]
+    python benchmarks/int8.py [--model unipixel-tiny] [--scenes 6] [--dtype bfloat16] [--threads 2]
 
-Fresh made-up clips, as `unipixel.evaluation.fresh_clips` draws them; each is asked for its target in several
-wordings. Both models have the same precision otherwise, and answer in turns. Needs `unipixel[int8]`.
+Fresh made-up clips and stills, as `unipixel.evaluation.fresh_clips` draws them. Of each, every thing is asked
+for: by name, together with another, and as `[0]` with a box around it, which the language model hears alone.
+Wordings take turns. Both models have the same precision otherwise, and answer in turns. Needs
+`unipixel[int8]`.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.random import default_rng
 from numpy.typing import NDArray
 
 from unipixel import load
-from unipixel.core.conversation import user
 from unipixel.core.media import Clip
+from unipixel.core.question import ask_about
 from unipixel.core.request import Request
 from unipixel.core.response import Response
+from unipixel.data.pointing import draw_box
 from unipixel.data.synthetic.files import write_scene
-from unipixel.data.synthetic.scene import evaluation_seed, make_scene
-from unipixel.evaluation.fresh_clips import WORLD, ask_for_target, mean_iou
-from unipixel.evaluation.metrics.boundary import f_measure
+from unipixel.data.synthetic.scene import Scene, evaluation_seed, make_scene
+from unipixel.evaluation.fresh_clips import WORLD
+from unipixel.evaluation.metrics.clips import score_clip
 from unipixel.model.quantise import plain_state
 from unipixel.predictor import Predictor
 
 WORDINGS = (
-    "Please segment the {name} in this {picture}.",
-    "Mark the pixels of the {name} in this {picture}.",
-    "Can you find the {name} in this {picture} and outline it?",
-    "Where in this {picture} is the {name}? Show it with a mask.",
-    "What is the {name} in this {picture}? Give me the mask that belongs to it.",
-    "I would like to have the {name} cut out of this {picture}.",
+    "Please segment {what} in this {picture}.",
+    "Mark the pixels of {what} in this {picture}.",
+    "Can you find {what} in this {picture} and outline it?",
+    "Where in this {picture} is {what}? Show it with a mask.",
+    "What is {what} in this {picture}? Give me the mask that belongs to it.",
+    "I would like to have {what} cut out of this {picture}.",
+    "Segment {what}.",
 )
+ASKED = 2
+"""Wordings of each thing."""
 LEAST_EQUAL, MOST_APART = 0.95, 0.01
 Masks = NDArray[np.bool_]
+Ask = Callable[[Scene, Clip, int, str], tuple[Request, tuple[int, ...]]]
+"""A question about thing `index` in a wording, and the things whose masks it asks for."""
+
+
+def by_name(scene: Scene, clip: Clip, index: int, words: str) -> tuple[Request, tuple[int, ...]]:
+    return ask_about(clip, _worded(words, clip, _name(scene, index))), (index,)
+
+
+def two_at_once(scene: Scene, clip: Clip, index: int, words: str) -> tuple[Request, tuple[int, ...]]:
+    both = (index, (index + 1) % len(scene.things))
+    return ask_about(clip, _worded(words, clip, " and ".join(_name(scene, one) for one in both))), both
+
+
+def by_box(scene: Scene, clip: Clip, index: int, words: str) -> tuple[Request, tuple[int, ...]]:
+    """The box lies on the frame on which most of the thing is seen."""
+    frame = int(scene.masks[index].sum(axis=(1, 2)).argmax())
+    box = draw_box(scene.masks[index, frame], default_rng(scene.seed % 2**32 + index))
+    return ask_about(clip, _worded(words, clip, "[0]"), (replace(box, frame=frame),)), (index,)
+
+
+def _name(scene: Scene, index: int) -> str:
+    return f"the {scene.expression(index)}"
+
+
+def _worded(words: str, clip: Clip, what: str) -> str:
+    return words.format(what=what, picture="image" if clip.num_frames == 1 else "video")
+
+
+KINDS: tuple[tuple[str, int, Ask], ...] = (
+    ("clips, by name", 8, by_name),
+    ("clips, two at once", 8, two_at_once),
+    ("clips, by box", 8, by_box),
+    ("stills, by name", 1, by_name),
+    ("stills, two at once", 1, two_at_once),
+    ("stills, by box", 1, by_box),
+)
+"""What is asked of clips of so many frames."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One question, answered by both. equal: the texts; truth: of the target; full, int8: masks that were
-    found; all bool [T, H, W]."""
+    """One question, answered by both. texts: of both; full, int8: J&F with the targets; apart: J&F of the
+    masks of the one with those of the other."""
 
-    equal: bool
-    truth: Masks
-    full: Masks
-    int8: Masks
+    texts: tuple[str, str]
+    full: float
+    int8: float
+    apart: float
+
+    @property
+    def equal(self) -> bool:
+        return self.texts[0] == self.texts[1]
 
 
 @dataclass
@@ -70,50 +117,61 @@ class Asked:
         return found
 
 
-def ask(full: Asked, int8: Asked, clips: int, wordings: int, folder: Path) -> Iterator[Pair]:
-    """All questions about one clip together, first to the one model, then to the other."""
-    for index in range(clips):
-        scene = make_scene(evaluation_seed(index), WORLD)
-        clip = Clip.open(write_scene(scene, folder, f"clip_{index:03d}").media)
-        questions = [ask_for_target(scene, wording) for wording in WORDINGS[:wordings]]
-        requests = [Request(clip, (user(text),)) for text in questions]
-        print(f"clip {index + 1} of {clips}", file=sys.stderr)
-        truth = scene.masks[scene.target]
-        for one, other in zip(full.answer(requests), int8.answer(requests), strict=True):
-            yield Pair(one.text == other.text, truth, first_masks(one, truth), first_masks(other, truth))
+def ask(full: Asked, int8: Asked, frames: int, how: Ask, scenes: int, folder: Path) -> Iterator[Pair]:
+    """All questions about one scene together, first to the one model, then to the other."""
+    wordings = cycle(WORDINGS)
+    for index in range(scenes):
+        scene = make_scene(evaluation_seed(index), replace(WORLD, num_frames=frames))
+        clip = Clip.open(write_scene(scene, folder, f"{frames}_{index:03d}").media)
+        things = [thing for thing in range(len(scene.things)) for _ in range(ASKED)]
+        requests, wanted = zip(*(how(scene, clip, thing, next(wordings)) for thing in things), strict=True)
+        answers = zip(wanted, full.answer(list(requests)), int8.answer(list(requests)), strict=True)
+        for targets, one, other in answers:
+            yield compare(scene.masks[list(targets)], one, other)
 
 
-def first_masks(response: Response, truth: Masks) -> Masks:
-    """Masks of the first object of an answer, empty ones if there is none."""
-    return response.objects[0].masks.to_array() if response.objects else np.zeros_like(truth)
+def compare(truth: Masks, one: Response, other: Response) -> Pair:
+    """Objects of an answer in their order, empty masks where there are too few. truth: bool [O, T, H, W]."""
+    found, also = masks_of(one, truth), masks_of(other, truth)
+    return Pair((one.text, other.text), j_and_f(found, truth), j_and_f(also, truth), j_and_f(also, found))
+
+
+def masks_of(response: Response, like: Masks) -> Masks:
+    found = np.zeros_like(like)
+    for place, each in zip(found, response.objects, strict=False):
+        place[:] = each.masks.to_array()
+    return found
 
 
 def j_and_f(found: Masks, truth: Masks) -> float:
-    """Mean of region and boundary measure over frames."""
-    boundary = np.mean([f_measure(*pair) for pair in zip(found, truth, strict=True)])
-    return (mean_iou(found, truth) + float(boundary)) / 2
+    """Mean over objects."""
+    return float(np.mean([score_clip(*pair).j_and_f for pair in zip(found, truth, strict=True)]))
 
 
-def report(pairs: list[Pair], full: Asked, int8: Asked) -> None:
+def row(title: str, pairs: Sequence[Pair]) -> str:
+    full, int8 = (float(np.mean([getattr(pair, name) for pair in pairs])) for name in ("full", "int8"))
+    apart = float(np.mean([pair.apart for pair in pairs]))
+    equal = sum(pair.equal for pair in pairs)
+    return (
+        f"| {title} | {len(pairs)} | {equal} | {full:.4f} | {int8:.4f} | {int8 - full:+.4f} | {apart:.4f} |"
+    )
+
+
+def report(pairs: Sequence[Pair], full: Asked, int8: Asked) -> None:
     held = [sum(t.nbytes for t in plain_state(one.predictor.model).values()) for one in (full, int8)]
-    print("| | as opened | int8 | difference |\n|---|---|---|---|")
-    for name, measure in (("mean IoU with the target", mean_iou), ("J&F with the target", j_and_f)):
-        one = float(np.mean([measure(pair.full, pair.truth) for pair in pairs]))
-        other = float(np.mean([measure(pair.int8, pair.truth) for pair in pairs]))
-        print(f"| {name} | {one:.4f} | {other:.4f} | {other - one:+.4f} |")
-    print(f"| weights, MB | {held[0] / 1e6:.1f} | {held[1] / 1e6:.1f} | {(held[1] - held[0]) / 1e6:+.1f} |")
-    print(f"| seconds | {full.seconds:.1f} | {int8.seconds:.1f} | x {int8.seconds / full.seconds:.2f} |")
-    equal = np.mean([pair.equal for pair in pairs])
-    apart = np.mean([mean_iou(pair.int8, pair.full) for pair in pairs])
+    equal, change = np.mean([pair.equal for pair in pairs]), np.mean([p.int8 - p.full for p in pairs])
+    kinds = len({pair.texts[0] for pair in pairs})
     print(f"\nequal texts: {100 * equal:.1f} % of {len(pairs)} (at least {100 * LEAST_EQUAL:.0f} %)")
-    print(f"masks of the two against each other: mean IoU {apart:.4f} (at least {1 - MOST_APART})")
+    print(f"J&F: {change:+.4f} (at most {MOST_APART} apart)")
+    print(f"different texts among the answers as opened: {kinds}")
+    print(f"weights, MB: {held[0] / 1e6:.1f}, with int8 {held[1] / 1e6:.1f}")
+    print(f"seconds: {full.seconds:.1f}, with int8 x {int8.seconds / full.seconds:.2f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What 8-bit weights of the language model change.")
     parser.add_argument("--model", default="unipixel-tiny")
-    parser.add_argument("--clips", type=int, default=25)
-    parser.add_argument("--wordings", type=int, default=4, choices=range(1, len(WORDINGS) + 1))
+    parser.add_argument("--scenes", type=int, default=6, help="of each kind")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
@@ -121,9 +179,16 @@ def main() -> None:
     full = Asked(load(given.model, dtype=given.dtype))
     int8 = Asked(load(given.model, dtype=given.dtype, language="int8"))
     kind = str(full.predictor.dtype).removeprefix("torch.")
-    print(f"{given.model}, {given.clips} clips, {given.wordings} wordings, {kind}, {full.predictor.device}\n")
+    print(f"{full.predictor.config.name}, {given.scenes} scenes a kind, {kind}, {full.predictor.device}\n")
+    print("| asked | questions | equal texts | J&F | J&F with int8 | difference | of the two |")
+    print("|---|---|---|---|---|---|---|")
+    pairs: list[Pair] = []
     with tempfile.TemporaryDirectory() as folder:
-        pairs = list(ask(full, int8, given.clips, given.wordings, Path(folder)))
+        for title, frames, how in KINDS:
+            some = list(ask(full, int8, frames, how, given.scenes, Path(folder)))
+            print(row(title, some), flush=True)
+            pairs += some
+    print(row("all", pairs))
     report(pairs, full, int8)
 
 
