@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any, TypeAlias
 
@@ -190,7 +191,7 @@ def _change_value(holder: Any, key: Any, places: list[tuple[Any, Any]], rng: Ran
     elif kind == 6 and isinstance(value, str):
         holder[key] = _change_text(value, rng)
     else:
-        holder[key] = rng.choice(VALUES)
+        holder[key] = deepcopy(rng.choice(VALUES))  # a later change may go into it
 
 
 def _change_text(text: str, rng: Random) -> str:

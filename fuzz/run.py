@@ -37,11 +37,12 @@ SHRINK_SECONDS = 40.0
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of an input: `kind` is taken, refused, found, hang or died."""
+    """What came of an input: `kind` is taken, refused, found, hang or died; `seconds` of a processor."""
 
     kind: str
     sign: str
     told: str
+    seconds: float = 0.0
 
     @property
     def is_bad(self) -> bool:
@@ -132,7 +133,9 @@ class Fuzzer:
     pool: list[bytes] = field(default_factory=list)
     signs: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
+    spent: float = 0.0
     slowest: float = 0.0
+    """Seconds of a processor: of all inputs, and of the slowest one."""
 
     def run(self, minutes: float) -> None:
         """Fuzz for so long."""
@@ -159,9 +162,9 @@ class Fuzzer:
 
     def try_one(self, data: bytes) -> Reply:
         """Try an input, keep it if its fate is new, save it if it is a finding."""
-        before = time.monotonic()
         reply = self.child.ask(data)
-        self.slowest = max(self.slowest, time.monotonic() - before)
+        self.spent += reply.seconds
+        self.slowest = max(self.slowest, reply.seconds)
         self.counts[reply.kind] += 1
         if reply.sign in self.signs:
             return reply
@@ -216,7 +219,7 @@ def main() -> None:
             print(
                 f"{asked.target}: {minutes:.1f} minutes, {sum(fuzzer.counts.values())} inputs "
                 f"({dict(fuzzer.counts)}), {len(fuzzer.signs)} kinds of answers, "
-                f"slowest {fuzzer.slowest:.1f} s",
+                f"{fuzzer.spent / 60:.1f} minutes of a processor in all, {fuzzer.slowest:.1f} s at most",
                 flush=True,
             )
 

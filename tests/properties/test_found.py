@@ -3,8 +3,10 @@
 import json
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
+from fuzz.changes import VALUES, change_json
 
 from unipixel.core.masks import RLE, FrameMask, read_mask
 from unipixel.core.media import Clip
@@ -65,3 +67,11 @@ def test_whole_numbers_that_no_float_can_be_are_refused() -> None:
 
 def test_a_thin_stroke_of_one_point_leaves_a_pixel() -> None:
     assert Scribble(((0, 0),), thickness=1).to_mask(8, 8).mask.sum() >= 1
+
+
+def test_changes_of_json_do_not_hang_together() -> None:
+    """A list that was put into one input was changed in the next, until it was inside itself."""
+    before, data, rng = repr(VALUES), b"[0]", Random(0)
+    for _ in range(3000):
+        data = change_json(data if len(data) < 200 else b"[0]", rng)
+    assert repr(VALUES) == before
