@@ -1,9 +1,7 @@
-"""Build the sdist and the wheel, look into both, install the wheel into an empty environment and use it
-there.
+"""Build the sdist and the wheel, look into both, install the wheel into an empty environment and use it there.
 
-    python scripts/check_wheel.py            # the libraries of this Python lend themselves to the new
-    environment python scripts/check_wheel.py --alone    # everything is installed anew, in the versions of
-    constraints.txt
+    python scripts/check_wheel.py            # this Python lends its libraries to the new environment
+    python scripts/check_wheel.py --alone    # all libraries are installed anew, as in constraints.txt
 
 What is run from the installed package runs in an empty folder, away from the source tree. Needs pip.
 """
