@@ -1,4 +1,5 @@
-"""Build the sdist and the wheel, look into both, install the wheel into an empty environment and use it there.
+"""Build the sdist and the wheel, look into both, install the wheel into an empty environment, and
+use it there.
 
     python scripts/check_wheel.py            # this Python lends its libraries to the new environment
     python scripts/check_wheel.py --alone    # all libraries are installed anew, as in constraints.txt
