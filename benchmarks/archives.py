@@ -1,7 +1,7 @@
 """What annotating an archive gives and costs: killed and continued, spread, and on a long recording.
 
     python benchmarks/archives.py kills [--items 2000] [--kills 3] [--workers N]
-    python benchmarks/archives.py recording [--minutes 20] [--fps 4] [--things 5] [--plain]
+    python benchmarks/archives.py recording [--minutes 20] [--things 5] [--known] [--ways windows plain]
     python benchmarks/archives.py spread [--items 400] [--workers 2] [--ray local]
     python benchmarks/archives.py looking [--frames 16] [--repeats 20]
 
@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from statistics import median
 
@@ -51,9 +51,15 @@ from unipixel.core.mask_options import MaskOptions
 from unipixel.core.masks import RLE
 from unipixel.core.media import Clip
 from unipixel.core.writing import write_picture, write_video
-from unipixel.data.synthetic.recordings import RecordingPaths, RecordingPlan, write_recording
+from unipixel.data.synthetic.recordings import (
+    RecordingPaths,
+    RecordingPlan,
+    recorded_things,
+    write_recording,
+)
 from unipixel.data.synthetic.scene import evaluation_seed, make_scene
-from unipixel.data.synthetic.world import WorldConfig
+from unipixel.data.synthetic.shapes import SHAPES
+from unipixel.data.synthetic.world import COLOURS, WorldConfig
 from unipixel.inference.frames import EncodedFrames
 from unipixel.inference.starting import look
 from unipixel.inference.tracking import read_masks
@@ -61,6 +67,7 @@ from unipixel.model.sam2 import MaskPrompt
 
 CLIPS = 8
 """Of so many items one is a clip, the others are stills."""
+QUESTION = "Please segment the red circle."
 HEADER = """\
 | way | late visits found | mean IoU where there | identity switches | masks where absent | s | MB |
 |---|---|---|---|---|---|---|"""
@@ -71,11 +78,16 @@ SAME = 0.5
 # Killed and continued
 
 
-def make_items(folder: Path, count: int, num_frames: int) -> None:
-    """Stills, and every CLIPS-th item a short clip."""
+def make_items(folder: Path, count: int, num_frames: int, distinct: int | None = None) -> None:
+    """Stills, and every CLIPS-th item a short clip. `distinct`: so many are drawn (a multiple of CLIPS), the
+    others are the same ones again."""
     folder.mkdir(parents=True)
     for number in range(count):
         is_clip = number % CLIPS == 0
+        if distinct is not None and number >= distinct:
+            name = "{:05d}" + (".mp4" if is_clip else ".png")
+            os.link(folder / name.format(number % distinct), folder / name.format(number))
+            continue
         scene = make_scene(evaluation_seed(number), WorldConfig(num_frames=num_frames if is_clip else 1))
         if is_clip:
             write_video(folder / f"{number:05d}.mp4", scene.frames, 8)
@@ -84,7 +96,7 @@ def make_items(folder: Path, count: int, num_frames: int) -> None:
 
 
 def command(media: Path, out: Path, options: Sequence[str]) -> list[str]:
-    ask = ["--ask", "Please segment the red circle."]
+    ask = ["--ask", QUESTION]
     return [sys.executable, "-m", "unipixel.cli.main", "annotate", str(media), "-o", str(out), *ask, *options]
 
 
@@ -101,7 +113,7 @@ def run(
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return False, time.monotonic() - start
-        time.sleep(0.05)
+        time.sleep(0.25)
     if process.returncode:
         raise SystemExit(f"the command ended with {process.returncode}")
     return True, time.monotonic() - start
@@ -116,19 +128,19 @@ def lines_written(out: Path) -> int:
 def kills(given: argparse.Namespace) -> None:
     """An undisturbed run, and one that is killed at random moments and continued."""
     draw = random.Random(given.seed)
-    options = ["--threads", "1", "--window", "16", "--overlap", "4"]
+    options = ["--model", given.model, "--threads", "1", "--window", "16", "--overlap", "4"]
     options += ["--workers", str(given.workers)] if given.workers else []
     with tempfile.TemporaryDirectory() as folder:
         media, calm, disturbed = (Path(folder) / name for name in ("media", "calm", "disturbed"))
         make_items(media, given.items, given.frames)
         _, seconds = run(command(media, calm, options), calm)
         print("| run | ended after, s | lines finished |\n|---|---|---|")
-        print(f"| undisturbed | {seconds:.1f} | {lines_written(calm)} |")
+        print(f"| undisturbed | {seconds:.1f} | {lines_written(calm)} |", flush=True)
         moments = sorted(draw.sample(range(1, given.items), given.kills))
         for number, moment in enumerate(moments, 1):
             ended, took = run(command(media, disturbed, options), disturbed, moment, draw.uniform(0, 1))
             what = "came to its end before it could be killed" if ended else f"killed ({number})"
-            print(f"| {what} | {took:.1f} | {lines_written(disturbed)} |")
+            print(f"| {what} | {took:.1f} | {lines_written(disturbed)} |", flush=True)
         _, took = run(command(media, disturbed, options), disturbed)
         print(f"| continued to the end | {took:.1f} | {lines_written(disturbed)} |")
         names = Counter(item.item for item in read_annotations(disturbed))
@@ -144,31 +156,83 @@ def _yes(found: bool) -> str:
 # Spread
 
 
+DISTINCT = 64
+"""So many items are drawn: drawing thousands would take longer than annotating them."""
+SETTLED = 0.2
+"""The clock starts when so much is done: then all workers have started."""
+
+
+@dataclass
+class Clock:
+    """Hears of progress, and notes when it comes and how much processor time all processes have had."""
+
+    wall: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+
+    def hear(self, now: ArchiveProgress) -> None:
+        self.wall.append(time.monotonic())
+        # Looking through all processes takes a moment: once in so many items will do, and at the end.
+        again = not self.busy or now.done % 64 == 0 or now.done == now.total
+        self.busy.append(processor_seconds() if again else self.busy[-1])
+
+    @property
+    def settled(self) -> slice:
+        return slice(int(SETTLED * len(self.wall)), None)
+
+    def rate(self) -> float:
+        """Items a second."""
+        wall = self.wall[self.settled]
+        return (len(wall) - 1) / (wall[-1] - wall[0])
+
+    def cost(self) -> float:
+        """Processor milliseconds an item, of all processes."""
+        busy = self.busy[self.settled]
+        return 1000 * (busy[-1] - busy[0]) / (len(busy) - 1)
+
+
+def processor_seconds() -> float:
+    """That this process and all that descend from it have had (Linux)."""
+    parents: dict[int, int] = {}
+    spent: dict[int, float] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        parents[int(folder.name)] = int(fields[1])
+        spent[int(folder.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    own, new = set[int](), {os.getpid()}
+    while new:
+        own |= new
+        new = {number for number, parent in parents.items() if parent in new}
+    return sum(spent[number] for number in own)
+
+
 def spread(given: argparse.Namespace) -> None:
-    """The same items in processes of this machine and on Ray. Start-up does not count: the clock runs from
-    the first finished item to the last."""
-    model = ModelName("unipixel-tiny", "cpu", "float32", threads=1)
+    """The same items in processes of this machine and on Ray. Start-up does not count."""
+    model = ModelName(given.model, "cpu", "float32", threads=1)
     ways: dict[str, Spread] = {"processes": Processes(("cpu",) * given.workers)}
     if given.ray:
         ways["Ray"] = OnRay(None if given.ray == "local" else given.ray, given.workers)
     with tempfile.TemporaryDirectory() as folder:
         media = Path(folder) / "media"
-        make_items(media, given.items, given.frames)
-        items = find_items([media], Asked(("Please segment the red circle.",)))
+        make_items(media, given.items, given.frames, DISTINCT)
+        items = find_items([media], Asked((QUESTION,)))
         settings = Settings(cut=Cut(16, 4))
-        rates: list[float] = []
-        print("| way | items/s | whole, s |\n|---|---|---|")
+        clocks: list[Clock] = []
+        print("| way | items/s | processor ms an item | whole, s |\n|---|---|---|---|", flush=True)
         for name, way in ways.items():
-            marks: list[float] = []
-            manner = Manner(on_progress=lambda _now, marks=marks: marks.append(time.monotonic()))  # type: ignore[misc]
+            clocks.append(clock := Clock())
+            manner = Manner(on_progress=clock.hear)
             report = annotate(model, items, Path(folder) / name, settings, spread=way, manner=manner)
-            rate = (len(marks) - 1) / (marks[-1] - marks[0])
-            rates.append(rate)
-            print(f"| {name}, {given.workers} workers | {rate:.2f} | {report.seconds:.1f} |", flush=True)
+            told = f"{clock.rate():.2f} | {clock.cost():.1f} | {report.seconds:.1f}"
+            print(f"| {name}, {given.workers} workers | {told} |", flush=True)
         found = [(Path(folder) / name / "annotations.jsonl").read_bytes() for name in ways]
-        print(f"\nequal: {_yes(len(set(found)) == 1)}")
-        if len(rates) > 1:
+        print(f"\n{given.items} items, equal: {_yes(len(set(found)) == 1)}")
+        if len(clocks) > 1:
+            rates, costs = [one.rate() for one in clocks], [one.cost() for one in clocks]
             print(f"Ray's overhead: {1 - rates[1] / rates[0]:.1%} of the throughput of processes")
+            print(f"of the throughput that the processor time allows: {1 - costs[0] / costs[1]:.1%}")
 
 
 # Looking for an object
@@ -292,37 +356,60 @@ def numbered(item: Annotated, query: int) -> Numbered:
     return {frame: (number, rle) for frame, (_, number, rle) in found.items()}
 
 
+def known_seed(first: int, plan: RecordingPlan) -> int:
+    """The first seed, from one on, whose things all have words in the bundled model's vocabulary, which has
+    no others: what it has no words for is no matter of windows."""
+    return next(
+        seed
+        for seed in count(first)
+        if all(
+            thing.colour in COLOURS and thing.shape in SHAPES and thing.pattern == "plain"
+            for thing in recorded_things(seed, plan)
+        )
+    )
+
+
 def long_recording(given: argparse.Namespace) -> None:
-    """Windows, and a plain question about the whole, on one recording."""
+    """Windows, a plain question about the whole, or both, on one recording."""
     torch.set_num_threads(given.threads)
     predictor = unipixel.load(given.model, device=given.device)
     plan = RecordingPlan(minutes=given.minutes, fps=given.fps, num_things=given.things)
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_recording(Path(folder), "recording", given.seed, plan)
+        seed = known_seed(given.seed, plan) if given.known else given.seed
+        paths = write_recording(Path(folder), "recording", seed, plan)
         truth = Truth.read(paths)
         words = tuple(Words(f"Please segment the {name} in this video.") for name in truth.names)
-        item = Item("recording", (paths.video,), words)
-        settings = Settings(Cut(given.window, given.overlap), masks=MaskOptions(start=given.start))
-        levels: list[float] = []
-
-        def hear(_now: ArchiveProgress) -> None:
-            levels.append(resident_bytes() / 1e6)
-
-        start = time.monotonic()
-        annotate(predictor, [item], Path(folder) / "out", settings, manner=Manner(on_progress=hear))
-        seconds = time.monotonic() - start
-        (found,) = read_annotations(Path(folder) / "out")
-        print(f"{plan.num_frames} frames, {', '.join(truth.names)}; late: from frame {given.window}\n")
-        print(HEADER)
-        score = Score()
-        for number, masks in enumerate(truth.masks):
-            score.add(masks, truth.visits[number], numbered(found, number), given.window)
-        print(score.row("windows", seconds, max(levels)))
-        if given.plain:
+        names = ", ".join(truth.names)
+        print(f"seed {seed}, {plan.num_frames} frames, {names}; late: from frame {given.window}\n")
+        print(HEADER, flush=True)
+        if "windows" in given.ways:
+            _windows(predictor, Item("recording", (paths.video,), words), truth, given, Path(folder) / "out")
+        if "plain" in given.ways:
             print(_plain(predictor, paths.video, truth, words, given.window))
-        third = max(1, len(levels) // 3)
-        early, late = levels[third - 1], levels[-1]
-        print(f"\nresident memory after a third of the windows {early:.0f} MB, at the end {late:.0f} MB")
+
+
+def _windows(
+    predictor: unipixel.Predictor, item: Item, truth: Truth, given: argparse.Namespace, out: Path
+) -> None:
+    """The recording annotated, and how much memory that took on the way."""
+    settings = Settings(Cut(given.window, given.overlap), masks=MaskOptions(start=given.start))
+    levels: list[float] = []
+
+    def hear(now: ArchiveProgress) -> None:
+        levels.append(resident_bytes() / 1e6)
+        print(f"{now}, {levels[-1]:.0f} MB", file=sys.stderr, flush=True)
+
+    start = time.monotonic()
+    annotate(predictor, [item], out, settings, manner=Manner(on_progress=hear))
+    seconds = time.monotonic() - start
+    (found,) = read_annotations(out)
+    score = Score()
+    for number, masks in enumerate(truth.masks):
+        score.add(masks, truth.visits[number], numbered(found, number), given.window)
+    print(score.row("windows", seconds, max(levels)))
+    third = max(1, len(levels) // 3)
+    early, late = levels[third - 1], levels[-1]
+    print(f"\nresident memory after a third of the windows {early:.0f} MB, at the end {late:.0f} MB\n")
 
 
 def _plain(
@@ -353,19 +440,25 @@ def arguments() -> argparse.Namespace:
     for one, items, workers in ((killed, 2000, 0), (apart, 400, 2)):
         one.add_argument("--items", type=int, default=items)
         one.add_argument("--frames", type=int, default=6, help="of each clip")
+        one.add_argument("--model", default="unipixel-tiny")
         one.add_argument("--workers", type=int, default=workers)
     whole = kinds.add_parser("recording")
     whole.add_argument("--minutes", type=float, default=20)
     whole.add_argument("--fps", type=float, default=4)
     whole.add_argument("--things", type=int, default=5)
     whole.add_argument("--seed", type=int, default=0)
+    whole.add_argument(
+        "--known", action="store_true", help="the first seed from --seed on with words that are known"
+    )
     whole.add_argument("--window", type=int, default=64)
     whole.add_argument("--overlap", type=int, default=16)
     whole.add_argument("--start", default="clearest")
     whole.add_argument("--model", default="unipixel-tiny")
     whole.add_argument("--device", default="cpu")
     whole.add_argument("--threads", type=int, default=1)
-    whole.add_argument("--plain", action="store_true", help="also ask about the whole at once")
+    whole.add_argument(
+        "--ways", nargs="+", choices=("windows", "plain"), default=("windows",), help="plain: asked whole"
+    )
     looked = kinds.add_parser("looking")
     looked.add_argument("--frames", type=int, default=16)
     looked.add_argument("--objects", type=int, default=1)

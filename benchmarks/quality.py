@@ -42,7 +42,7 @@ RIDGE = 1e-3
 SEED = 7
 BINS = 10
 ROUNDS = 50
-DIRECTIONS = (1, 1, 1, -1, -1, 0, -1, -1, -1)
+DIRECTIONS = (1, 1, 1, 1, 1, -1, -1, -1, -1, 0, -1, -1, -1)
 """Whether each sign speaks for a mask or against it; 0: either."""
 SETTINGS = Settings(cut=Cut(12, 4))
 

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
 from unipixel.archive.items import Item, Mark, Marked, Words
 from unipixel.archive.lines import read_annotations
+from unipixel.archive.observing import read_observed
 from unipixel.archive.quality import NAMES, RATE, Logistic, Observed, Signs, observe
 from unipixel.archive.run import annotate
 from unipixel.archive.settings import Settings
 from unipixel.archive.windows import Cut
 from unipixel.core.masks import RLE
+from unipixel.core.media import Clip
 from unipixel.core.prompts import Box
+from unipixel.model.sam2 import Sighting
 
 if TYPE_CHECKING:
     from unipixel.predictor import Predictor
@@ -31,8 +35,12 @@ GOOD = Signs(
     score=0.95,
     presence=1.0,
     stability=0.95,
+    agree=0.95,
+    agree_all=0.95,
     jump=0.05,
     shift=0.2,
+    off=0.05,
+    off_start=0.05,
     looked=1.0,
     differs=0.05,
     differs_all=0.05,
@@ -47,19 +55,20 @@ def square(x: int, side: int = 10) -> RLE:
 
 
 def observed(index: int, rle: RLE, present: bool = True) -> Observed:
-    return Observed(index, rle, 0.9, present, object_score=2.0, stability=0.8)
+    return Observed(index, rle, 0.9, present, object_score=2.0, stability=0.8, agreement=0.7)
 
 
-def signs_of(masks: Sequence[RLE], looks: dict[int, RLE | None] | None = None) -> list[Signs]:
-    return observe([observed(index, rle) for index, rle in enumerate(masks)], looks or {})
+def signs_of(masks: Sequence[RLE], looks: dict[int, RLE | None] | None = None, start: int = 0) -> list[Signs]:
+    return observe([observed(index, rle) for index, rle in enumerate(masks)], looks or {}, start)
 
 
 def test_what_the_decoder_says_is_told() -> None:
     (signs,) = signs_of([square(0)])
-    assert (signs.score, signs.stability) == (0.9, 0.8)
+    assert (signs.score, signs.stability, signs.agree, signs.agree_all) == (0.9, 0.8, 0.7, 0.7)
     assert signs.presence == pytest.approx(1 / (1 + math.exp(-2)))
     assert signs.small == pytest.approx(1 - math.sqrt(100 / 1600))
-    assert (signs.jump, signs.shift, signs.looked, signs.differs, signs.differs_all) == (0, 0, 0, 0, 0)
+    assert (signs.jump, signs.shift, signs.off, signs.off_start) == (0, 0, 0, 0)
+    assert (signs.looked, signs.differs, signs.differs_all) == (0, 0, 0)
 
 
 def test_a_mask_that_grows_suddenly_jumps_and_so_do_its_neighbours() -> None:
@@ -77,13 +86,13 @@ def test_a_mask_that_moves_shifts_without_a_jump() -> None:
 
 def test_beside_a_frame_without_it_a_mask_is_suspicious() -> None:
     masks = [observed(0, square(0)), observed(1, square(0)), observed(2, square(0), present=False)]
-    signs = observe(masks, {})
+    signs = observe(masks, {}, 0)
     assert [(one.jump, one.shift) for one in signs] == [(0, 0), (1, 1)]
 
 
 def test_frames_need_not_follow_each_other() -> None:
     """Neighbours are the frames that were looked at."""
-    signs = observe([observed(0, square(0)), observed(9, square(0, 20))], {})
+    signs = observe([observed(0, square(0)), observed(9, square(0, 20))], {}, 0)
     assert [one.jump for one in signs] == [1, 1]
 
 
@@ -97,12 +106,47 @@ def test_what_was_followed_is_compared_with_what_was_found_alone() -> None:
 
 def test_seen_there_and_not_here_differs_and_seen_on_neither_tells_nothing() -> None:
     masks = [observed(0, square(0)), observed(1, square(0), present=False)]
-    (signs,) = observe(masks, {0: square(0), 1: square(3)})
+    (signs,) = observe(masks, {0: square(0), 1: square(3)}, 0)
     assert signs.differs == 0 and signs.differs_all == 0.5
-    (signs,) = observe(masks, {0: square(0), 1: None})
+    (signs,) = observe(masks, {0: square(0), 1: None}, 0)
     assert signs.differs_all == 0
-    (signs,) = observe(masks, {0: None})
+    (signs,) = observe(masks, {0: None}, 0)
     assert signs.differs == 1
+
+
+def test_a_mask_of_another_size_than_most_is_off_and_of_another_than_the_first_is_off_start() -> None:
+    signs = signs_of([square(0), square(0, 20), square(0, 20)])
+    assert [one.off for one in signs] == pytest.approx([1, 0, 0])
+    assert [one.off_start for one in signs] == pytest.approx([0, 1, 1])
+    signs = signs_of([square(0), square(0, 14), square(0, 14)], start=1)
+    assert [one.off_start for one in signs] == pytest.approx([math.log(1.96) / math.log(4), 0, 0])
+
+
+def test_followed_from_where_it_is_not_seen_every_mask_is_off_start() -> None:
+    (signs,) = observe([observed(0, square(0), present=False), observed(1, square(0))], {}, 0)
+    assert signs.off_start == 1 and signs.off == 0
+    assert observe([observed(0, square(0), present=False)], {}, 0) == []
+
+
+def test_agreement_is_that_of_the_whole_window_too() -> None:
+    masks = [observed(0, square(0)), replace(observed(1, square(0)), agreement=0.1)]
+    assert [(one.agree, one.agree_all) for one in observe(masks, {}, 0)] == [
+        (0.7, pytest.approx(0.4)),
+        (0.1, pytest.approx(0.4)),
+    ]
+
+
+def test_agreement_is_that_with_the_candidate_most_like_the_mask() -> None:
+    clip = Clip.open([np.zeros((16, 16, 3), np.uint8)])
+    chosen, alike, other = torch.full((3, 1, 8, 8), -9.0).unbind()
+    chosen[:, :4, :4], alike[:, :4, :2], other[:, 4:, 4:] = 9, 9, 9
+    sighting = Sighting(
+        chosen, torch.stack([other, chosen, alike], 1), torch.tensor([[0.1, 0.9, 0.3]]), torch.ones(1, 1)
+    )
+    (one,) = read_observed(sighting, 0, clip)
+    assert one.agreement == 0.5
+    (alone,) = read_observed(replace(sighting, candidates=chosen[:, None]), 0, clip)
+    assert alone.agreement == 0
 
 
 def test_the_formula_is_the_one_that_is_documented() -> None:

@@ -86,3 +86,7 @@ def test_ray_gives_what_one_process_does(archive: Path, model: Predictor, tmp_pa
     assert report.complete and report.done == 7
     files = [tmp_path / name / "annotations.jsonl" for name in ("one", "ray")]
     assert files[0].read_bytes() == files[1].read_bytes()
+    import ray
+
+    nice = ray.remote(lambda: os.nice(0))
+    assert ray.get(nice.remote()) == os.nice(0), "Ray that was started for it works with our own priority"

@@ -227,7 +227,7 @@ class _Work:
         first, last = max(reach[0], window[0]), min(reach[1], window[-1])
         in_order = sorted(masks, key=lambda one: one.index)
         seen = [mask for mask in in_order if is_seen(mask)]
-        rated = zip(seen, self.rate(observe(in_order, looks)), strict=True)
+        rated = zip(seen, self.rate(observe(in_order, looks, start)), strict=True)
         return FoundObject(
             numbers[start],
             tuple(

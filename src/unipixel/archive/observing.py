@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from unipixel.archive.quality import DIGITS, Observed
@@ -24,10 +25,11 @@ class Observing(Track):
 def read_observed(masks: Sighting, index: int, clip: Clip) -> list[Observed]:
     """The tracker's answer for a frame, in the clip's size."""
     stabilities = _stability(masks.logits.float()).tolist()
+    agreements = _agreement(masks).tolist()
     scores = masks.object_score.float().flatten().tolist()
     return [
-        Observed(one.index, one.rle, one.score, one.present, round(score, DIGITS), round(stability, DIGITS))
-        for one, score, stability in zip(read_masks(masks, index, clip), scores, stabilities, strict=True)
+        Observed(one.index, one.rle, one.score, one.present, *(round(value, DIGITS) for value in told))
+        for one, *told in zip(read_masks(masks, index, clip), scores, stabilities, agreements, strict=True)
     ]
 
 
@@ -35,6 +37,15 @@ def _stability(logits: Tensor) -> Tensor:
     """[O, h, w] to [O]: IoU of the masks cut high and low; 0 where the low one is empty."""
     high, low = (logits > CUT).flatten(1).sum(1), (logits > -CUT).flatten(1).sum(1)
     return high / low.clamp(min=1)
+
+
+def _agreement(masks: Sighting) -> Tensor:
+    """[O]: IoU of the mask with that of the other candidates which is most like it. The mask is one of the
+    candidates itself, so that is the second best; 0 where there is but one."""
+    mask, candidates = masks.logits[:, None] > 0, masks.candidates > 0
+    both, either = (mask & candidates).flatten(2).sum(2), (mask | candidates).flatten(2).sum(2)
+    ious = both / either.clamp(min=1)
+    return ious.sort(dim=1, descending=True).values[:, 1] if ious.shape[1] > 1 else torch.zeros(len(ious))
 
 
 def observed(mask: FrameMask) -> Observed:

@@ -40,7 +40,7 @@ class OnRay:
             raise ConfigError("Ray is not installed; install it: pip install 'unipixel[ray]'") from error
         try:
             if not ray.is_initialized():
-                ray.init(address=self.address, log_to_driver=False, include_dashboard=False)
+                ray.init(**self._start(), log_to_driver=False, include_dashboard=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"Ray cannot be reached at {self.address!r} ({error}); is it running?"
@@ -66,6 +66,14 @@ class OnRay:
                 yield from row["happened"]
         except ray.exceptions.RayError as error:
             raise ConfigError(f"a worker on Ray failed: {str(error).strip().splitlines()[-1]}") from error
+
+    def _start(self) -> dict[str, Any]:
+        """Which Ray is meant. One that is started for this work alone gives its workers the priority of any
+        process (by default they are at nice 15, and starve beside other work); of a cluster that is there
+        its owner has decided."""
+        if self.address is not None:
+            return {"address": self.address}
+        return {"address": "local", "_system_config": {"worker_niceness": 0}}
 
 
 class RayWorker:

@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from itertools import pairwise
+from statistics import fmean, median
 from typing import TypeAlias
 
 from unipixel.core.masks import RLE, FrameMask
@@ -27,10 +28,12 @@ class Observed(FrameMask):
     Attributes:
         object_score: logit of the object being there.
         stability: IoU of the mask cut at a higher and at a lower logit, 0 to 1.
+        agreement: the larger IoU of the mask with another of the decoder's candidates, 0 to 1.
     """
 
     object_score: float = 0.0
     stability: float = 0.0
+    agreement: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,15 @@ class Signs:
         score: the decoder's own estimate of its IoU.
         presence: the decoder's probability that the object is there.
         stability: see `Observed`.
+        agree: its agreement, see `Observed`: a decoder that does not know has candidates that differ.
+        agree_all: the mean of that over all frames of the window on which the object is seen.
         jump: how far its area is from that of its neighbours in time: the larger of |ln(area / neighbour)|,
             as a share of LARGEST_JUMP; 1 beside a frame on which the object is not seen.
         shift: 1 less the smaller IoU with a neighbour; 1 beside a frame on which it is not seen.
+        off: how far its area is from the middle one of all frames of the window on which the object is seen,
+            as `jump` is counted.
+        off_start: the same, from that on the frame from which the object was followed; 1 if it is not seen
+            there.
         looked: 1 if the object was also looked for on single frames, without following; else 0.
         differs: 1 less the IoU of the mask followed to the nearest such frame and the mask found there; 0 if
             there is none.
@@ -54,8 +63,12 @@ class Signs:
     score: float
     presence: float
     stability: float
+    agree: float
+    agree_all: float
     jump: float
     shift: float
+    off: float
+    off_start: float
     looked: float
     differs: float
     differs_all: float
@@ -91,31 +104,42 @@ class Logistic:
 
 
 RATE: Rate = Logistic(
-    -0.278,
+    -0.805,
     (
-        1.972,  # score
-        0.0,  # presence
-        0.424,  # stability
+        0.454,  # score
+        0.115,  # presence
+        0.175,  # stability
+        1.151,  # agree
+        1.293,  # agree_all
         0.0,  # jump
-        -0.999,  # shift
-        0.753,  # looked
-        -2.153,  # differs
-        -1.188,  # differs_all
+        -0.107,  # shift
+        -0.506,  # off
+        -1.225,  # off_start
+        0.310,  # looked
+        -0.942,  # differs
+        -0.969,  # differs_all
         0.0,  # small
     ),
 )
-"""Fitted on 416 masks of 12 made-up clips: benchmarks/quality.py fit. A weight of 0: see `fit_directed`
-there."""
+"""Fitted on 2,719 masks of 80 made-up clips: benchmarks/quality.py fit --clips 80. A weight of 0: see
+`fit_directed` there."""
 
 
-def observe(masks: Sequence[Observed], looks: Mapping[int, RLE | None]) -> list[Signs]:
+def observe(masks: Sequence[Observed], looks: Mapping[int, RLE | None], start: int) -> list[Signs]:
     """Signs of each mask of one object that is seen.
 
     Args:
         masks: of every frame of the window, in order; those that are not `present`, or empty, get none.
         looks: where the object was looked for on single frames, what was found there (None: nothing).
+        start: the frame from which it was followed.
     """
-    found = {mask.index: mask.rle for mask in masks if is_seen(mask)}
+    seen = [mask for mask in masks if is_seen(mask)]
+    if not seen:
+        return []
+    found = {mask.index: mask.rle for mask in seen}
+    agreement = fmean(mask.agreement for mask in seen)
+    middle = median(mask.rle.area for mask in seen)
+    at_start = found[start].area if start in found else 0
     neighbours = _neighbours([mask.index for mask in masks])
     differences = _differences(found, looks)
     mean = sum(differences.values()) / len(differences) if differences else 0.0
@@ -124,15 +148,18 @@ def observe(masks: Sequence[Observed], looks: Mapping[int, RLE | None]) -> list[
             score=min(max(mask.score, 0.0), 1.0),
             presence=_sigmoid(mask.object_score),
             stability=mask.stability,
+            agree=mask.agreement,
+            agree_all=min(agreement, 1.0),
             jump=max((_jump(mask.rle, found.get(one)) for one in neighbours[mask.index]), default=0.0),
             shift=max((_shift(mask.rle, found.get(one)) for one in neighbours[mask.index]), default=0.0),
+            off=_apart(mask.rle.area, middle),
+            off_start=_apart(mask.rle.area, at_start),
             looked=float(bool(differences)),
             differs=_nearest(differences, mask.index),
             differs_all=mean,
             small=1 - math.sqrt(mask.rle.area / (mask.rle.height * mask.rle.width)),
         )
-        for mask in masks
-        if is_seen(mask)
+        for mask in seen
     ]
 
 
@@ -150,9 +177,12 @@ def _neighbours(frames: Sequence[int]) -> dict[int, list[int]]:
 
 
 def _jump(mask: RLE, neighbour: RLE | None) -> float:
-    if neighbour is None:
-        return 1.0
-    return min(1.0, abs(math.log(mask.area / neighbour.area)) / LARGEST_JUMP)
+    return 1.0 if neighbour is None else _apart(mask.area, neighbour.area)
+
+
+def _apart(area: int, other: float) -> float:
+    """How far two areas are from each other, 0 to 1; 1 from nothing."""
+    return min(1.0, abs(math.log(area / other)) / LARGEST_JUMP) if other else 1.0
 
 
 def _shift(mask: RLE, neighbour: RLE | None) -> float:
