@@ -26,11 +26,8 @@ from unipixel.data.synthetic.relations import (
     nearest,
     outermost,
     passages,
-    passes_behind,
-    passes_over,
     relation,
     right_of,
-    touches,
 )
 from unipixel.data.synthetic.render import CameraPath, render
 from unipixel.data.synthetic.scene import Scene, evaluation_seed, make_scene, training_seed
@@ -219,11 +216,6 @@ def test_who_hides_whom() -> None:
     (passage,) = passages(facts)
     assert (passage.over, passage.under) == (1, 0)
     assert passage.share == pytest.approx(1.0)
-    assert passes_over(facts, 1, 0)
-    assert not passes_over(facts, 0, 1)
-    assert not passes_behind(facts, 0, 1)  # it stands still
-    behind = play((small, line((15, 64), (113, 64), 9)), (big, at(64, 64))).facts
-    assert passes_behind(behind, 0, 1)
 
 
 def test_sizes_and_speeds_leave_a_margin() -> None:
@@ -259,14 +251,6 @@ def test_places() -> None:
     gone = play((thing(), at(-50, 60)), (thing("blue"), at(90, 64))).facts
     assert relation(gone, 0, 1) is None
     assert nearest(gone, 1) is None
-
-
-def test_touching() -> None:
-    square = thing("blue", "square", 14.2)  # sides of 20
-    scene = play((square, at(40, 40, 1)), (thing("red", "square", 14.2), at(60, 40, 1)))
-    assert touches(scene, 0, 1) == (0,)
-    apart = play((square, at(40, 40, 1)), (thing("red", "square", 14.2), at(64, 40, 1)))
-    assert touches(apart, 0, 1) == ()
 
 
 def test_seen_agrees_with_the_masks() -> None:

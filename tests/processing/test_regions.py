@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from tests.processing.pooling import pool_masks
 
 from unipixel.core.masks import RLE, FrameMask, MaskTrack
 from unipixel.core.prompts import Box, Point
 from unipixel.core.request import RememberedObject
 from unipixel.errors import PromptError
 from unipixel.model.inputs import Grid
-from unipixel.processing.regions import memory_regions, object_prompt, pool_masks
+from unipixel.processing.regions import memory_regions, object_prompt
 
 SIZE = (40, 80)  # height, width of the clip
 

@@ -110,9 +110,10 @@ def test_coordinates_that_are_none_are_refused(odd: object) -> None:
 
 def test_cells_of_any_mask_are_those_of_its_resize() -> None:
     import torch
+    from tests.processing.pooling import pool_masks
 
     from unipixel.model.inputs import Grid
-    from unipixel.processing.regions import memory_regions, pool_masks
+    from unipixel.processing.regions import memory_regions
 
     @few
     @given(arrays(np.bool_, st.tuples(st.integers(1, 4), SIDES, SIDES)), st.integers(1, 3), st.integers(1, 3))

@@ -48,8 +48,9 @@ def object_prompt(
 
 
 def memory_regions(objects: Sequence[RememberedObject], shown: Sequence[int], grid: Grid) -> Tensor:
-    """Cells that each object covers, bool [time, O, height, width] on the merged grid: as
-    `pool_masks`, worked out from run lengths alone.
+    """Cells that each object covers, bool [time, O, height, width] on the merged grid: those
+    that a pixel of its mask on either frame of a pair reaches when frames are resized to the language view,
+    with antialias. Worked out from run lengths alone.
 
     Raises PromptError, with its id, for an object that none of the shown frames holds.
     """
@@ -122,19 +123,3 @@ def _reach(length: int, resized: int, cell: int) -> Span:
     start = np.where(seen > 0, pixels, length).min(axis=0).reshape(-1, cell).min(axis=1)
     stop = np.where(seen > 0, pixels, -1).max(axis=0).reshape(-1, cell).max(axis=1) + 1
     return np.stack([start, stop], axis=1)
-
-
-def pool_masks(masks: Tensor, grid: Grid) -> Tensor:
-    """masks float [T, H, W] -> bool [time, height, width] of the merged grid: maximum over the frames of each
-    temporal step, resize with antialias to the language view's size, maximum over each token's cell, > 0.
-
-    This is what cells are by definition; `memory_regions` comes to the same without pixels.
-    """
-    layout = grid.layout
-    missing = -len(masks) % layout.pair
-    masks = torch.cat([masks, masks[-1:].expand(missing, -1, -1)])
-    pairs = masks.unflatten(0, (-1, layout.pair)).amax(1)
-    resized = F.interpolate(
-        pairs[:, None], size=grid.size, mode="bilinear", align_corners=False, antialias=True
-    )
-    return F.max_pool2d(resized, layout.cell, layout.cell)[:, 0] > 0

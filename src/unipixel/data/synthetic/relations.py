@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unipixel.data.synthetic.facts import SceneFacts
-
-if TYPE_CHECKING:
-    from unipixel.data.synthetic.scene import Scene
 
 APART = 0.1  # of the shorter side, between two centres
 DOMINANT = 2.0  # one clear word for two places: so much more along than across
@@ -141,25 +137,6 @@ def passages(facts: SceneFacts) -> tuple[Passage, ...]:
     return tuple(sorted(found, key=lambda passage: (passage.first, passage.over, passage.under)))
 
 
-def passes_over(facts: SceneFacts, a: int, b: int) -> bool:
-    """Whether thing a, which clearly moves, passes over thing b."""
-    return _moves(facts, a) and any(item.over == a and item.under == b for item in passages(facts))
-
-
-def passes_behind(facts: SceneFacts, a: int, b: int) -> bool:
-    """Whether thing a, which clearly moves, passes behind thing b."""
-    return _moves(facts, a) and any(item.over == b and item.under == a for item in passages(facts))
-
-
-def touches(scene: Scene, a: int, b: int) -> tuple[int, ...]:
-    """The frames on which visible pixels of two things are neighbours, across or down."""
-    first, second = scene.masks[a], scene.masks[b]
-    side_by_side = (first[:, :, 1:] & second[:, :, :-1]) | (first[:, :, :-1] & second[:, :, 1:])
-    stacked = (first[:, 1:] & second[:, :-1]) | (first[:, :-1] & second[:, 1:])
-    frames = side_by_side.any(axis=(1, 2)) | stacked.any(axis=(1, 2))
-    return tuple(int(frame) for frame in np.flatnonzero(frames))
-
-
 def _before(facts: SceneFacts, a: int, b: int, frame: int, axis: int) -> bool:
     """Whether a ends before b begins along an axis, in the picture."""
     if not (has_place(facts, a, frame) and has_place(facts, b, frame)):
@@ -173,10 +150,6 @@ def _before(facts: SceneFacts, a: int, b: int, frame: int, axis: int) -> bool:
 def _numbers(facts: SceneFacts, among: Things) -> list[int]:
     numbers = range(len(facts.things)) if among is None else among
     return [number for number in numbers if facts.things[number].ever_visible]
-
-
-def _moves(facts: SceneFacts, index: int) -> bool:
-    return facts.things[index].says("moving") is True
 
 
 def _runs(flags: np.typing.NDArray[np.bool_]) -> list[tuple[int, int]]:
