@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.decoded import count_decoded
 from torch import Tensor
 
 from unipixel.core.conversation import Part, Segment, assistant, user
@@ -338,18 +339,10 @@ def test_tracking_does_not_depend_on_how_objects_are_grouped(
     model: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The masks of a group are those of one batch, and no more objects than allowed are decoded at once."""
-    clip, decoder, sizes = noise(40, 60, 3), model.model.sam2.sam_mask_decoder, list[int]()
+    clip = noise(40, 60, 3)
     generator = torch.Generator().manual_seed(0)
     prompts = torch.randn(5, model.config.hidden_tokens, model.config.sam2.d_model, generator=generator)
-    decode = decoder.forward
-
-    def counting(
-        features: Tensor, position: Tensor, high_res: object, sparse: Tensor, dense: Tensor
-    ) -> object:
-        sizes.append(len(sparse))
-        return decode(features, position, high_res, sparse, dense)
-
-    monkeypatch.setattr(decoder, "forward", counting)
+    sizes = count_decoded(model, monkeypatch)
     with torch.inference_mode():
         whole = track(model.model, clip, prompts)
         monkeypatch.setattr("unipixel.inference.tracking.OBJECTS_AT_ONCE", 2)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from tests.decoded import count_decoded
 from tests.inference.noise_clips import noise
-from torch import Tensor
 
 from unipixel.core.prompts import Box, Point
 from unipixel.errors import MediaError, PromptError, SessionError
@@ -96,19 +96,10 @@ def test_any_picture_is_a_frame(model: Predictor) -> None:
 
 
 def test_objects_are_decoded_together_and_as_alone(model: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    clip, live, sizes = noise(4), model.live(), list[int]()
-    decoder = model.model.sam2.sam_mask_decoder
-    decode = decoder.forward
-
-    def counting(
-        features: Tensor, position: Tensor, high_res: object, sparse: Tensor, dense: Tensor
-    ) -> object:
-        sizes.append(len(sparse))
-        return decode(features, position, high_res, sparse, dense)
-
+    clip, live = noise(4), model.live()
     places = {number: Point(2.0 + 3 * number, 20) for number in range(18)}
     live.step(clip.frame(0), places)
-    monkeypatch.setattr(decoder, "forward", counting)
+    sizes = count_decoded(model, monkeypatch)
     together = [
         live.step(clip.frame(index), {40: Point(5, 5)} if index == 2 else None) for index in (1, 2, 3)
     ]
