@@ -1,43 +1,28 @@
-"""Whole answers, as in tests/test_predictor.py, with the other base model."""
+"""Whole answers: the tests of tests/test_predictor.py with the other base model. Two are written anew, since
+these weights write no `<|seg|>` of their own accord."""
 
 from dataclasses import replace
 
 import torch
-from tests.test_predictor import (  # noqa: F401
-    assert_same,
-    four,
-    model,
-    said,
-    test_a_call_leaves_no_trace,
-    test_a_given_answer_predicts_no_words,
-    test_an_answer_prefix_is_read_and_not_repeated,
-    test_given_and_generated_answers_mix_in_a_batch,
-    test_masks_cover_every_frame_whatever_the_language_model_sees,
-    test_one_object_for_each_seg,
-    test_sampled_answers_do_not_depend_on_the_batch,
-    test_segs_of_earlier_turns_are_not_answered_again,
-    test_the_prompts_frame_is_shown,
-    test_typed_control_tokens_are_text,
-    test_where_one_points_matters,
-)
+from tests.test_predictor import *  # noqa: F403
+from tests.test_predictor import assert_same, four, said
 
 from unipixel.core.request import Request
 from unipixel.predictor import Predictor
 
 
 def four_with_masks() -> list[Request]:
-    """These weights write no `<|seg|>` of their own accord: each answer must hold one."""
     return [replace(one, decoding=replace(one.decoding, require_mask=True)) for one in four()]
 
 
-def test_four_clips_in_a_batch_answer_as_alone(model: Predictor) -> None:  # noqa: F811
+def test_four_clips_in_a_batch_answer_as_alone(model: Predictor) -> None:
     together = model.answer(four_with_masks())
     assert [len(response.objects) for response in together] == [1] * 4
     for response, request in zip(together, four_with_masks(), strict=True):
         assert_same(response, model.answer([request])[0])
 
 
-def test_generated_masks_are_those_of_the_answer_read_back(model: Predictor) -> None:  # noqa: F811
+def test_generated_masks_are_those_of_the_answer_read_back(model: Predictor) -> None:
     """What decoding recorded for `<|seg|>` is what one pass over the same answer computes."""
     request = four_with_masks()[2]
     prepared = model.processor.prepare(request)

@@ -1,5 +1,5 @@
-"""Training, as in tests/training, with the other base model: every task, all losses, adapters, files, and the
-recipe for it."""
+"""Training: the tests of tests/training with the other base model, and the recipe for it. Left out are those
+of the published layout, which knows Qwen2.5-VL only."""
 
 import re
 import shutil
@@ -9,25 +9,22 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.conftest import ROOT
+from tests.training import test_lora, test_trainer
 from tests.training.small_runs import small_recipe, words
-from tests.training.test_lora import (  # noqa: F401
-    model,
-    recipe,
-    test_adapters_begin_without_effect_and_keep_embeddings_tied,
-    test_counted_before_they_are_made,
-    test_merged_weights_say_the_same,
-)
-from tests.training.test_trainer import (  # noqa: F401
-    test_micro_batches_weigh_equally,
-    test_the_loss_falls_and_is_logged,
-    trainer,
-)
+from tests.training.test_checkpoints import *  # noqa: F403
+from tests.training.test_lora import *  # noqa: F403
+from tests.training.test_trainer import *  # noqa: F403
+from tests.training.test_trainer import ALONE
 
 from unipixel.errors import ConfigError, WeightsError
 from unipixel.loading import load
 from unipixel.model.weights import published_state
 from unipixel.training.recipe_file import read_recipe
-from unipixel.training.run import run
+from unipixel.training.run import open_trainer, run
+
+del globals()[test_lora.test_what_is_written_has_the_published_names_and_opens.__name__]
+del globals()[test_trainer.test_the_published_fidelity_trains_and_is_written_in_the_published_layout.__name__]
+del globals()[test_trainer.test_a_fresh_start_from_a_base_and_a_mask_decoder.__name__]  # below
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +89,39 @@ def test_the_recipe_for_it_trains_adapters_over_a_fresh_model(
 
 def test_every_level_is_trained(golden_checkpoint: Path, tmp_path: Path) -> None:
     """Gradients reach the mergers of DeepStack through the layers that their levels enter."""
-    from tests.training.test_trainer import ALONE
-
-    from unipixel.training.run import open_trainer
-
     made = open_trainer(small_recipe(golden_checkpoint, tmp_path / "data"), tmp_path / "run", ALONE)
     made.add_gradients(next(made.stream.steps()))
     levels = [name for name in made.parameters if "deepstack_merger_list" in name]
     assert len(levels) == 12
     assert all(made.parameters[name].grad.abs().sum() > 0 for name in levels)
+
+
+@pytest.mark.parametrize("precision", ["mixed", "bfloat16"])
+def test_other_precisions(precision: str, golden_checkpoint: Path, tmp_path: Path) -> None:
+    figures = {}
+    for name in ("float32", precision):
+        words = ["parts.visual.how=frozen", "choices.frozen_dropout=off", f"precision={name}"]
+        made = open_trainer(
+            small_recipe(golden_checkpoint, tmp_path / "data", *words), tmp_path / name, ALONE
+        )
+        figures[name] = made.add_gradients(next(made.stream.steps()))
+        assert all(parameter.grad.isfinite().all() for parameter in made.parameters.values())
+    exact, found = figures["float32"], figures[precision]
+    assert found["language"] != exact["language"]
+    assert found["language"] == pytest.approx(exact["language"], rel=0.1)
+
+
+def test_frozen_parts_learn_nothing(golden_checkpoint: Path, tmp_path: Path) -> None:
+    words = [f"parts.{part}.how=frozen" for part in ("sam2", "visual")]
+    made = open_trainer(small_recipe(golden_checkpoint, tmp_path / "data", *words), tmp_path / "run", ALONE)
+    model = made.module.model
+    assert not model.sam2.training and not model.backbone.visual.training and model.backbone.text.training
+    made.add_gradients(next(made.stream.steps()))
+    assert all(
+        parameter.grad is None
+        for parameter in (*model.sam2.parameters(), *model.backbone.visual.parameters())
+    )
+    assert all(parameter.grad is not None for parameter in model.seg_head.parameters())
 
 
 def test_a_published_export_is_refused_before_the_first_step(golden_checkpoint: Path, tmp_path: Path) -> None:

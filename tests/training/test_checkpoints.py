@@ -40,7 +40,7 @@ def test_killed_in_mid_step_and_resumed_gives_the_same_weights(
     threads = str(torch.get_num_threads())
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    for _ in range(1200):
+    for _ in range(6000):
         if len(logged(killed)) >= 3 or process.poll() is not None:
             break
         time.sleep(0.1)
