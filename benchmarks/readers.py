@@ -1,16 +1,19 @@
 """What reading data costs: opening long annotation files, and making batches from pictures on disk.
 
-    python benchmarks/readers.py [--items 500000] [--megabytes 300] [--visits 96] [--workers 2] [--repeats 3]
+    python benchmarks/readers.py [--items 500000] [--megabytes 300] [--visits 96] [--workers 2] [--repeats 7]
 
 Files: one JSON array of many items and one COCO file, both made here, opened in a process of their own, once
 without anything known about them and once again. Loader: samples of four tasks with all that training needs,
-against decoding and resizing the same frames alone, by the same number of loader processes.
+against decoding and resizing the same frames alone, by the same number of loader processes. They take turns;
+medians, and from the smallest to the largest ratio of one round.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import resource
 import subprocess
 import sys
@@ -18,9 +21,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -53,13 +56,14 @@ FRAMES = 24
 CLIPS = 6
 TASKS = ("segment", "refer", "describe", "remember")
 MEGA = 1 << 20
+TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 FILES = """\
 | file | MB | samples | first sample, s | peak, MB | again, s | peak, MB |
 |---|---|---|---|---|---|---|"""
 LOADER = """\
-| task | samples a second | decoding and resizing what it needs | ratio | both resizes | ratio |
-|---|---|---|---|---|---|"""
+| task | samples/s | what it needs alone | ratio | both resizes alone | ratio | by processor time |
+|---|---|---|---|---|---|---|"""
 
 
 # Long files
@@ -239,35 +243,77 @@ class Loading(IterableDataset[Any]):
         return self.mixture.read(self.make, Shard(worker=worker.id, workers=worker.num_workers))
 
 
-def rate(mixture: Mixture, make: Any, workers: int, visits: int) -> float:
-    """Samples a second, without the start of the loader."""
+@dataclass(frozen=True)
+class Speed:
+    """Samples a second, and a second of processor time of all processes; both without the loader's start."""
+
+    wall: float
+    processor: float
+
+
+def speed(mixture: Mixture, make: Any, workers: int, visits: int) -> Speed:
+    """Of a loader of its own. What its processes have begun when the last sample comes is part of their
+    processor time."""
     batches = iter(DataLoader(Loading(mixture, make), batch_size=None, num_workers=workers))
+    pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children() if child.pid)]
     for _ in islice(batches, 2 * workers):
         pass
-    start = time.perf_counter()
+    start, before = time.perf_counter(), processor_seconds(pids)
     for _ in islice(batches, visits):
         pass
-    return visits / (time.perf_counter() - start)
+    wall, processor = time.perf_counter() - start, processor_seconds(pids) - before
+    return Speed(visits / wall, visits / max(processor, TICK))
 
 
-def measure_loader(footage: Footage, side: int, visits: int, workers: int, repeats: int) -> None:
-    """All tasks, each in turns with the pictures alone; the run whose first ratio is the middle one."""
+def processor_seconds(pids: Sequence[int]) -> float:
+    """What living processes have used so far, as Linux counts it; nan elsewhere."""
+    if not Path("/proc/self/stat").is_file():
+        return float("nan")
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks * TICK
+
+
+def measure_loader(
+    footage: Footage, tasks: Sequence[str], side: int, visits: int, workers: int, repeats: int
+) -> None:
+    """Tasks, in turns with the pictures alone, each round in the other order than the last."""
     footage.write()
     processor = make_processor(side)
     supervisor = Supervisor(processor, CORRECTED)
     print(LOADER)
-    for task in TASKS:
+    for task in tasks:
         data = open_jsonl(write_lines(footage, task))
         mixture = Mixture((Part(task, data, scan_kinds(task, data, 0)),), 1)
-        run = partial(rate, mixture, workers=workers, visits=visits)
-        alone = Alone(processor, masks=task in ("segment", "remember"))
-        pairs = [(run(supervisor), run(alone), run(Alone(processor, True))) for _ in range(repeats)]
-        middle = sorted(pairs, key=lambda rates: rates[0] / rates[1])[(repeats - 1) // 2]
-        ours, needed, both = middle
-        print(
-            f"| {task} | {ours:.2f} | {needed:.2f} | {ours / needed:.2f} | {both:.2f} | {ours / both:.2f} |",
-            flush=True,
-        )
+        sides = [supervisor, Alone(processor, True)]
+        if task not in ("segment", "remember"):
+            sides.append(Alone(processor, False))
+        rounds: list[list[Speed]] = []
+        for number in range(repeats):
+            order = list(range(len(sides)))[:: 1 if number % 2 == 0 else -1]
+            found = {place: speed(mixture, sides[place], workers, visits) for place in order}
+            rounds.append([found[place] for place in range(len(sides))])
+        print(loader_row(task, rounds), flush=True)
+
+
+def loader_row(task: str, rounds: Sequence[Sequence[Speed]]) -> str:
+    """Medians over rounds, and the range of each ratio; a ratio is always of one round."""
+    ours, both, needed = ([each[place] for each in rounds] for place in (0, 1, -1))
+    cells = [task, f"{median(one.wall for one in ours):.2f}"]
+    if len(rounds[0]) == 2:  # both resizes are what it needs
+        cells += ["", ""]
+    else:
+        cells += [f"{median(one.wall for one in needed):.2f}", ratios(ours, needed, "wall")]
+    cells += [f"{median(one.wall for one in both):.2f}", ratios(ours, both, "wall")]
+    return f"| {' | '.join([*cells, ratios(ours, both, 'processor')])} |"
+
+
+def ratios(ours: Sequence[Speed], others: Sequence[Speed], of: str) -> str:
+    """Median, smallest and largest."""
+    found = [getattr(one, of) / getattr(other, of) for one, other in zip(ours, others, strict=True)]
+    return f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -277,10 +323,11 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--visits", type=int, default=96, help="samples that the loader gives; 0 leaves it out"
     )
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, help="that the loader gives")
     parser.add_argument("--height", type=int, default=480, help="of the pictures; they are 16:9")
     parser.add_argument("--side", type=int, default=768, help="of the mask view")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=7, help="rounds of the loader")
     parser.add_argument("--open", help="(for the benchmark itself) only open this data set")
     parser.add_argument("--root", type=Path, help="(for the benchmark itself) where it lies")
     return parser.parse_args(words)
@@ -298,7 +345,7 @@ def main() -> None:
             footage = Footage(Path(folder) / "footage", given.height)
             size = f"{footage.width}x{footage.height}"
             print(f"\n{size} JPEG, 8 frames a sample, {given.workers} loader processes\n")
-            measure_loader(footage, given.side, given.visits, given.workers, given.repeats)
+            measure_loader(footage, given.tasks, given.side, given.visits, given.workers, given.repeats)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -116,6 +117,18 @@ def test_the_mask_view_is_square_and_normalised() -> None:
     assert view.shape == (2, 3, 64, 64)
     wanted = (torch.tensor([1.0, 0.0, 128 / 255]) - torch.tensor(MASK_MEAN)) / torch.tensor(MASK_STD)
     torch.testing.assert_close(view, wanted.view(1, 3, 1, 1).expand(2, -1, 64, 64), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(480, 852), (97, 33), (1, 1)])
+def test_the_mask_view_frame_by_frame_is_that_of_all_at_once(size: tuple[int, int]) -> None:
+    frames = np.random.default_rng(3).integers(0, 256, (3, *size, 3)).astype(np.uint8)
+    pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous().float() / 255
+    pixels = F.interpolate(pixels, size=(64, 64), mode="bilinear", align_corners=False, antialias=True)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MASK_MEAN, MASK_STD))
+    before = frames.copy()
+    assert torch.equal(mask_view(frames, 64), (pixels - mean) / std)
+    assert np.array_equal(frames, before)
+    assert mask_view(frames[:0], 64).shape == (0, 3, 64, 64)
 
 
 def test_the_mask_view_ignores_the_aspect_ratio_and_smooths() -> None:

@@ -64,7 +64,11 @@ def _unions(draft: Draft, wanted: Sequence[tuple[int, ...]]) -> Masks:
     """For each mask the union of its objects, bool [len(wanted), T, H, W]; nothing else is decoded."""
     objects = sorted({place for places in wanted for place in places})
     masks = draft.masks(objects)
-    return np.stack([masks[[objects.index(place) for place in places]].any(axis=0) for places in wanted])
+    found = np.zeros((len(wanted), *masks.shape[1:]), dtype=np.bool_)
+    for union, places in zip(found, wanted, strict=True):
+        for place in places:
+            union |= masks[objects.index(place)]
+    return found
 
 
 def _masked_answer(draft: Draft, turn: Exchange) -> Turn:

@@ -46,10 +46,10 @@ def language_view(
     until the temporal steps are full)."""
     height, width = size
     resized = np.stack([resize_picture(frame, height, width) for frame in frames])
-    pixels = torch.from_numpy(resized).float() / 255
-    pixels = (pixels - torch.tensor(layout.mean)) / torch.tensor(layout.std)
-    missing = -len(pixels) % layout.pair
-    pixels = torch.cat([pixels, pixels[-1:].expand(missing, -1, -1, -1)])
+    pixels = torch.from_numpy(resized).float().div_(255)
+    pixels.sub_(torch.tensor(layout.mean)).div_(torch.tensor(layout.std))
+    if missing := -len(pixels) % layout.pair:
+        pixels = torch.cat([pixels, pixels[-1:].expand(missing, -1, -1, -1)])
     grid = Grid(len(pixels) // layout.pair, height // layout.patch, width // layout.patch, layout)
     return LanguageView(_patches(pixels, grid), (grid,), (seconds_per_step,))
 
@@ -74,7 +74,13 @@ def _patches(pixels: Tensor, grid: Grid) -> Tensor:
 
 def mask_view(frames: NDArray[np.uint8], side: int, device: torch.device | str = "cpu") -> Tensor:
     """frames uint8 [T, H, W, 3] -> normalised float [T, 3, side, side], aspect ratio ignored."""
-    pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(device).permute(0, 3, 1, 2).float() / 255
-    pixels = F.interpolate(pixels, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
     mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MASK_MEAN, MASK_STD))
-    return (pixels - mean) / std
+    view = torch.empty(len(frames), 3, side, side, device=device)
+    for place, frame in enumerate(frames):  # one by one, channels first: a third of the time of all at once
+        channels = np.ascontiguousarray(frame.transpose(2, 0, 1))
+        pixels = torch.from_numpy(channels).to(device)[None].float().div_(255)
+        pixels = F.interpolate(
+            pixels, size=(side, side), mode="bilinear", align_corners=False, antialias=True
+        )
+        torch.div(pixels.sub_(mean), std, out=view[place : place + 1])
+    return view

@@ -86,23 +86,23 @@ def label_masks(masks: NDArray[np.bool_], side: int, rule: Fidelity) -> Tensor:
     above = 0 if rule == "published" else 0.5
     found = torch.zeros(masks.shape[1], masks.shape[0], side, side, dtype=torch.bool)
     for number, on_frames in enumerate(masks):
-        seen = np.flatnonzero(on_frames.any(axis=(1, 2)))
-        if len(seen):
-            columns, resized = _resized(on_frames[seen], side)
-            found[torch.from_numpy(seen), number, :, columns] = resized > above
+        for place, mask in enumerate(on_frames):  # one by one: each has a smaller box of its own
+            if mask.any():
+                columns, resized = _resized(mask, side)
+                found[place, number, :, columns] = resized > above
     return found
 
 
-def _resized(masks: NDArray[np.bool_], side: int) -> tuple[slice, Tensor]:
-    """bool [N, H, W], each holding something -> the columns in which there is something, and what, float
-    [N, side, columns]: bilinear with antialias, one side after the other, as torch does it."""
-    rows = _filled(torch.from_numpy(masks.any(axis=(0, 2))))
-    band = torch.from_numpy(masks[:, rows]).float()
-    band = _interpolate(band, (band.shape[1], side))
-    columns = _filled(band.amax((0, 1)) > 0)
-    wide = torch.zeros(*masks.shape[:2], columns.stop - columns.start)
-    wide[:, rows] = band[:, :, columns]
-    return columns, _interpolate(wide, (side, wide.shape[2]))
+def _resized(mask: NDArray[np.bool_], side: int) -> tuple[slice, Tensor]:
+    """bool [H, W] that holds something -> the columns in which there is something, and what, float
+    [side, columns]: bilinear with antialias, one side after the other, as torch does it."""
+    rows = _filled(torch.from_numpy(mask.any(axis=1)))
+    band = torch.from_numpy(mask[rows]).float()
+    band = _interpolate(band, (len(band), side))
+    columns = _filled(band.amax(0) > 0)
+    wide = torch.zeros(len(mask), columns.stop - columns.start)
+    wide[rows] = band[:, columns]
+    return columns, _interpolate(wide, (side, wide.shape[1]))
 
 
 def _filled(seen: Tensor) -> slice:
@@ -113,8 +113,10 @@ def _filled(seen: Tensor) -> slice:
     return slice(first, last) if last - first > 1 else slice(max(0, first - 1), max(last, 2))
 
 
-def _interpolate(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(masks[None], size=size, mode="bilinear", align_corners=False, antialias=True)[0]
+def _interpolate(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(mask[None, None], size=size, mode="bilinear", align_corners=False, antialias=True)[
+        0, 0
+    ]
 
 
 def join_supervised(items: Sequence[Supervised], pad_id: int) -> Supervised:

@@ -270,8 +270,9 @@ class PlacedMasks:
                 if placed.region.is_pointer:
                     continue
                 wanted = [place for place, frame in enumerate(frames) if placed.covers(frame)]
-                if wanted:
-                    masks[wanted] |= self.decode(placed, height, width, pictures)
+                mask = self.decode(placed, height, width, pictures) if wanted else None
+                for place in wanted:
+                    masks[place] |= mask
         return result
 
     def decode(
