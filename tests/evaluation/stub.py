@@ -28,6 +28,7 @@ DATA = (
     "videorefer_bench_q",
     "videorefer_bench_d",
     "mvbench",
+    "videomme",
 )
 MODEL = Model("stub", "0" * 16, "float32", "cpu")
 

@@ -326,6 +326,18 @@ def test_wrong_pictures_are_named(spoil, expected, data, pictures):
     assert changed in (["bb/1"], []), "the others keep their scores"
 
 
+def test_video_mme_is_scored_by_the_length_of_the_video(tmp_path):
+    """The fixture's short question has C as its answer, the long one A; none is of medium length."""
+    build(tmp_path, "videomme")
+    plan = plan_of("videomme", tmp_path, tmp_path / "out" / "videomme")
+    stub = run_stub(plan, Stub(text="C"))
+    assert [request.answer_prefix for request in stub.asked] == ["Best Option: ("] * 2
+    result = score_work(plan_work([plan.benchmark], "published", tmp_path, tmp_path / "out")[0]).results[0]
+    scores = {name: result.score(name).all for name in ("accuracy", "short", "medium", "long")}
+    values = {name: score and score.value for name, score in scores.items()}
+    assert values == {"accuracy": 50.0, "short": 100.0, "medium": None, "long": 0.0}
+
+
 def test_pictures_of_words_or_of_nowhere_are_refused(data, tmp_path):
     with pytest.raises(ConfigError, match="cannot be scored from folders"):
         scored_pictures(data, tmp_path, "mvbench")

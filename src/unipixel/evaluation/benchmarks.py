@@ -208,6 +208,15 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         has_masks=False,
     ),
     Benchmark(
+        "videomme",
+        "videomme",
+        "Video-MME, without subtitles",
+        Registered("videomme", "test"),
+        Words(max_new_tokens=256),
+        protocols.VIDEO_MME,
+        has_masks=False,
+    ),
+    Benchmark(
         "fresh_clips",
         "made_up",
         "Made-up world, fresh clips",

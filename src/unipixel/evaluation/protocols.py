@@ -173,6 +173,19 @@ MVBENCH = (
     ),
 )
 
+VIDEO_MME = (
+    Protocol(
+        "published",
+        "the first letter of the reply, all and by the length of the video; without subtitles",
+        Options("duration"),
+        (
+            *ACCURACY,
+            *(Metric(kind, (Part("right", kinds=(kind,)),)) for kind in ("short", "medium", "long")),
+        ),
+        WRONG,
+    ),
+)
+
 _JUDGED = (
     *(_mean(name, name, scale=1.0) for name in DIMENSIONS),
     Metric("average", tuple(Part(name) for name in DIMENSIONS), scale=1.0),
