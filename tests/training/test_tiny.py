@@ -26,7 +26,7 @@ from unipixel.training.tiny.model import CONTROL_TOKENS, SIDE, VOCABULARY, make_
 from unipixel.training.tiny.names import NameTable, matches
 from unipixel.training.tiny.scenes import BatchPlan, draw_batch, numbers_of, replayed
 from unipixel.training.tiny.visual_phase import VisualPhase, draw_sights
-from unipixel.training.tiny.workshop import NAMES, TALK, Budget, Workshop, talk_plan
+from unipixel.training.tiny.workshop import FIRST_WORDS, TALK, Budget, Workshop, talk_plan
 
 SMALL = BatchPlan(num_scenes=2, num_frames=2, side=SIDE)
 
@@ -55,7 +55,7 @@ def test_processes_share_every_batch_among_them(workshop: Workshop) -> None:
     whole = draw_batch(SMALL, 40)
     parts = [draw_batch(replace(SMALL, shard=shard), 40) for shard in shards]
     assert torch.equal(whole.masks, torch.cat([part.masks for part in parts]))
-    plan = talk_plan(NAMES, 5, 0)
+    plan = talk_plan(FIRST_WORDS, 5, 0)
     counts = [
         len(draw_talk(replace(plan, shard=shard), workshop.processor, 40).what.targets.labels)
         for shard in shards
@@ -63,15 +63,6 @@ def test_processes_share_every_batch_among_them(workshop: Workshop) -> None:
     assert counts == [2, 3]
     with pytest.raises(ConfigError, match="a batch of 2 cannot be shared by 3"):
         numbers_of(Shard(0, 3), 2)
-
-
-def test_a_language_phase_may_ask_less_of_a_sample(workshop: Workshop) -> None:
-    plan = talk_plan(NAMES, 6, 0)
-    for rounds in (1, 2, None):
-        batch = draw_talk(replace(plan, rounds=rounds), workshop.processor, 40)
-        turns = (batch.what.inputs.token_ids == workshop.processor.config.tokens.turn_end).sum(1)
-        asked = (turns - 1) // 2  # a turn of the system, then questions and answers
-        assert int(asked.max()) == (rounds or int(asked.max())) and (rounds or int(asked.max()) > 2)
 
 
 @pytest.mark.parametrize("kind", ["name", "absent", "described", "point", "box", "mask", "correction"])

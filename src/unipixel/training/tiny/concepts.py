@@ -36,7 +36,7 @@ USUAL_AREA, AREA_SPREAD = -3.5, 0.7
 """Middle and spread of the logarithm of a thing's share of the frame."""
 SPREAD: Mapping[str, float] = {"here": 0.5, "middle": 0.5, "way": 0.3, "area": 0.5, "cover": 0.04}
 """Mean squares of what is told, about its mean: an error as large as that says nothing."""
-WEIGHTS: Mapping[str, float] = {"here": 3.0, "cover": 1.0, "middle": 2.0, "way": 0.5, "area": 0.3}
+WEIGHTS: Mapping[str, float] = {"here": 3.0, "cover": 1.0, "middle": 2.0, "way": 2.0, "area": 0.5}
 LOOK_WEIGHT = 2.0
 """Of errors in a loss."""
 
@@ -47,7 +47,8 @@ def weigh(errors: Mapping[str, Tensor]) -> Tensor:
 
 
 def place_code(places: Tensor) -> Tensor:
-    """Places [..., 2] (x, y) in shares of the sides -> [..., PLACE]. Inner products are large where places are near."""
+    """Places [..., 2] (x, y) in shares of the sides -> [..., PLACE]; the nearer two places, the larger the
+    inner product of their codes."""
     turns = places[..., None] * math.pi * torch.arange(1, WAVES + 1)
     return torch.cat([turns.sin(), turns.cos()], dim=-1).flatten(-2)
 

@@ -70,14 +70,13 @@ class SpokenBatch:
 
 @dataclass(frozen=True)
 class TalkPlan:
-    """What `draw_talk` draws from: data sets with their weights, `size` samples a batch (of them this
-    process's `shard`), of each of them the first `rounds` questions (None: all)."""
+    """What `draw_talk` draws from: data sets with their weights, and `size` samples a batch, of them this
+    process's `shard`."""
 
     datasets: tuple[tuple[Dataset, float], ...]
     size: int
     policy: Policy
     first: int = 0
-    rounds: int | None = None
     shard: Shard = WHOLE
 
 
@@ -97,7 +96,6 @@ def draw_talk(plan: TalkPlan, processor: Processor, first: int) -> SpokenBatch:
     while len(items) < len(own):
         try:
             sample = dataset[index % len(dataset)]
-            sample = replace(sample, rounds=sample.rounds[: plan.rounds])
             conversation = replace(converse(sample, rng, plan.policy), pixels=None)  # the model's own
             what = supervise(conversation, processor, plan.policy)
         except (SampleUnusable, LeftOut):

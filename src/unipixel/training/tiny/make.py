@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from unipixel.data.mixture import Shard
 from unipixel.loading import save
@@ -47,7 +48,9 @@ def make_base(folder: Path, budget: Budget, world: World) -> Path:
         return finished
     workshop = Workshop.open()
     # The mask decoder has learned with AdamW alone; what Muon makes of it has not been tried.
-    matrices = layer_matrices(workshop.model.backbone) | layer_matrices(workshop.model.seg_head)
+    model = workshop.model
+    parts = model.backbone, model.seg_head, model.object_memory
+    matrices = set[Tensor]().union(*(layer_matrices(part) for part in parts))
     for name, phase in workshop.phases(Shard(world.rank, world.ranks)).items():
         kept = folder / f"{name}.pt"
         world.barrier()  # what one process keeps is there for all

@@ -45,15 +45,14 @@ CLIP_KINDS = (
     *("name", "name", "absent", "described", "described", "described"),
     *("mask", "point", "point", "box", "correction", "correction"),
 )
-NAMES = (("made_up_names", "1", 1.0),)
-"""What the language model talks about at first: it must find the words that name a thing again."""
 FIRST_WORDS = (
     *(("made_up_names", "1", 4.0), ("made_up_relations", "1", 3.0), ("made_up_reasoning", "1", 1.5)),
     *(("made_up_long", "1", 1.0), ("made_up_regions", "1", 2.0), ("made_up_region_memory", "1", 1.5)),
     *(("made_up_region_choices", "1", 2.5), ("made_up_pixelqa", "1", 2.5)),
     *(("made_up_clips", "1", 1.5), ("made_up_talk", "1", 1.0)),
 )
-"""Then: single frames are short, and nothing moves. Data sets, numbers of frames, and how often."""
+"""What the language model talks about at first: single frames are short, and nothing moves. Data sets,
+numbers of frames, and how often."""
 TALK = (
     ("made_up_names", "2-8", 1.5),
     ("made_up_names", "1", 1.0),
@@ -93,9 +92,8 @@ class Budget:
     stills: Schedule = field(default_factory=lambda: Schedule(1000, 9e-4, floor=0.5))
     pairs: Schedule = field(default_factory=lambda: Schedule(300, 6e-4, floor=0.6))
     clips: Schedule = field(default_factory=lambda: Schedule(750, 7e-4, floor=0.1))
-    easy_view: Schedule = field(default_factory=lambda: Schedule(400, 2e-3, floor=0.5))
+    easy_view: Schedule = field(default_factory=lambda: Schedule(200, 2e-3, floor=0.6))
     view: Schedule = field(default_factory=lambda: Schedule(1500, 2e-3))
-    names: Schedule = field(default_factory=lambda: Schedule(900, 1.5e-3, floor=0.3))
     first_words: Schedule = field(default_factory=lambda: Schedule(1000, 1.5e-3, floor=0.6))
     language: Schedule = field(default_factory=lambda: Schedule(1500, 1.5e-3))
 
@@ -152,7 +150,6 @@ class Workshop:
             "clips": masks(scenes(3, 8, 4, LIVELY_WORLD), CLIP_KINDS),
             "easy_view": VisualPhase(model, self.concepts, scenes(11, 64, 2, EASY_WORLD), pixels),
             "view": VisualPhase(model, self.concepts, scenes(12, 64, 2, LIVELY_WORLD), pixels),
-            "names": talk(talk_plan(NAMES, 64, 13, rounds=1)),
             "first_words": talk(talk_plan(FIRST_WORDS, 64, 14)),
             "language": talk(talk_plan(TALK, 48, 0)),
         }
@@ -198,15 +195,12 @@ def draw_alike(decoder: nn.Module) -> None:
         outputs.mul_(half).add_(half * values.T * (outputs.std() / values.std()))
 
 
-def talk_plan(
-    about: Sequence[tuple[str, str, float]], size: int, number: int, rounds: int | None = None
-) -> TalkPlan:
-    """What a language phase is about, and how many questions a sample has at most; each number draws samples
-    of its own."""
+def talk_plan(about: Sequence[tuple[str, str, float]], size: int, number: int) -> TalkPlan:
+    """What a language phase is about; each number draws samples of its own."""
     datasets = tuple(
         (open_dataset(name, "train", ".", frames=frames), weight) for name, frames, weight in about
     )
-    return TalkPlan(datasets, size, talk_policy(), number * 10_000_000, rounds)
+    return TalkPlan(datasets, size, talk_policy(), number * 10_000_000)
 
 
 def talk_policy() -> Policy:
