@@ -7,7 +7,9 @@ from random import Random
 
 import pytest
 from fuzz.changes import VALUES, change_json
+from PIL import Image
 
+from unipixel.core import pictures
 from unipixel.core.masks import RLE, FrameMask, read_mask
 from unipixel.core.media import Clip
 from unipixel.core.prompts import Point, Scribble
@@ -75,3 +77,28 @@ def test_changes_of_json_do_not_hang_together() -> None:
     for _ in range(3000):
         data = change_json(data if len(data) < 200 else b"[0]", rng)
     assert repr(VALUES) == before
+
+
+def test_a_small_animation_that_announces_a_huge_canvas_is_refused_at_once(tmp_path: Path) -> None:
+    """One kilobyte of WebP took 40 seconds and 2.6 GB to open."""
+    file = tmp_path / "wide.webp"
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(file, save_all=True, append_images=frames[1:])
+    assert Clip.open(file).num_frames == 3
+    data = bytearray(file.read_bytes())
+    header = data.index(b"VP8X") + 12  # flags and three unused bytes, then the sides less one
+    data[header : header + 3] = (5_000_000).to_bytes(3, "little")
+    file.write_bytes(data)
+    with pytest.raises(MediaError, match="an animation of 3 frames, 5000001x16, is too large"):
+        Clip.open(file)
+
+
+def test_the_room_of_an_animation_counts_all_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "long.gif"
+    frames = [Image.new("RGB", (16, 16), (50 * number, 0, 0)) for number in range(5)]
+    frames[0].save(file, save_all=True, append_images=frames[1:])
+    monkeypatch.setattr(pictures, "ANIMATION_PIXELS", 5 * 16 * 16)
+    assert Clip.open(file).num_frames == 5
+    monkeypatch.setattr(pictures, "ANIMATION_PIXELS", 5 * 16 * 16 - 1)
+    with pytest.raises(MediaError, match="make a video of it"):
+        Clip.open(file)

@@ -25,6 +25,10 @@ FRAMES_PER_SECOND = 2.0
 SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Files of a folder that are taken for frames by their name, so that a damaged one is not passed over."""
 
+FRAME_PIXELS, ANIMATION_PIXELS = 2**25, 2**30
+"""Room of an animation's frame (8K video), and of all frames together: they are decoded when it is opened,
+and a small file may announce far more than that."""
+
 _PICTURES = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 _ANIMATIONS = ("AVIF", "GIF", "PNG", "WEBP")
 # What Pillow's readers raise on damaged files.
@@ -206,10 +210,22 @@ class _Animation:
                 yield from_pil(picture, str(self.path))
 
 
+def _check_room(path: Path, size: tuple[int, int], frames: int) -> None:
+    pixels = size[0] * size[1]
+    if pixels > FRAME_PIXELS or frames * pixels > ANIMATION_PIXELS:
+        raise MediaError(
+            f"{path}: an animation of {frames} frames, {_shape(size)}, is too large; the limits are "
+            f"{FRAME_PIXELS} pixels a frame and {ANIMATION_PIXELS} in all; "
+            "scale it down, or make a video of it."
+        )
+
+
 def _open_animation(path: Path, first: int) -> Footage:
     durations, canvas = [], None
     with open_picture(path) as picture:
-        for number in range(first, getattr(picture, "n_frames", 1)):
+        count = getattr(picture, "n_frames", 1)
+        _check_room(path, picture.size, count - first)
+        for number in range(first, count):
             picture.seek(number)
             picture.load()
             canvas = canvas or picture.size
