@@ -18,13 +18,14 @@ from unipixel.data.synthetic.shapes import ALL_SHAPES
 from unipixel.data.synthetic.world import ALL_COLOURS, WorldConfig
 from unipixel.errors import ConfigError
 from unipixel.training.tiny.concepts import AMPLITUDE, PACE, PLACE, Facts, place_code
-from unipixel.training.tiny.language_phase import LanguagePhase, Told, _tell, draw_talk, wanted_tokens
+from unipixel.training.tiny.language_phase import LanguagePhase, _tell, draw_talk
 from unipixel.training.tiny.loop import Schedule, StepResult, TrainingError, train
-from unipixel.training.tiny.marks import NOUNS, Mark, _numbered
+from unipixel.training.tiny.marks import NOUNS, Mark, _numbered, decision_of
 from unipixel.training.tiny.mask_phase import MaskPhase, named_in, objects_of, places_of
 from unipixel.training.tiny.model import CONTROL_TOKENS, SIDE, VOCABULARY, make_tokenizer
-from unipixel.training.tiny.names import NameTable, matches
+from unipixel.training.tiny.names import NameTable, Told, matches, wanted_tokens
 from unipixel.training.tiny.scenes import BatchPlan, draw_batch, numbers_of, replayed
+from unipixel.training.tiny.seg_phase import _draw_facts
 from unipixel.training.tiny.visual_phase import VisualPhase, draw_sights
 from unipixel.training.tiny.workshop import FIRST_WORDS, TALK, Budget, Workshop, talk_plan
 
@@ -214,6 +215,43 @@ def test_numbers_are_known_behind_what_introduces_them() -> None:
         "].",
     ]
     assert list(_numbered(pointed, [2, 0], {})) == [Mark(3, 2), Mark(8, 0), Mark(11, 2), Mark(14, 0)]
+
+
+def test_a_decision_is_the_letter_of_one_of_the_options() -> None:
+    tokenizer = make_tokenizer()
+    asked = "Which way does [7] go?\nOptions:\n(A) left\n(B) a red star\nReply with nothing but an option.\n"
+    decision = decision_of(tokenizer.encode(asked + "The best option is (B) a red star\n"), tokenizer)
+    assert decision is not None and decision.right == 1
+    assert [tokenizer.decode(list(option)) for option in decision.options] == [" left", " a red star"]
+    said = tokenizer.encode(asked + "The best option is (")
+    assert decision.token == len(said) - 1
+    assert decision_of(tokenizer.encode(asked + "To the left.\n"), tokenizer) is None
+    assert decision_of(tokenizer.encode("A thing (A) is (B) it?\n"), tokenizer) is None
+
+
+def test_what_is_written_into_states_is_read_from_them(workshop: Workshop) -> None:
+    draw = torch.Generator().manual_seed(3)
+    facts = _draw_facts(draw)
+    words = workshop.model.backbone.head.weight.detach()
+    clear, exact = torch.full((len(facts), 1), 8.0), torch.zeros(len(facts), 1)
+    states = workshop.concepts.write(facts, words, clear, exact, draw)
+    _, right = workshop.concepts.compare(states, words, facts)
+    assert right == {"colour": 1.0, "shape": 1.0, "pattern": 1.0}
+    states = workshop.concepts.write(facts, words, exact, exact, draw)
+    size = states.square().mean(-1, keepdim=True).sqrt()  # what is read is told for states of size one
+    middle = workshop.concepts.read(states, "middle") * size
+    told = ~facts.middle.isnan().any(1)
+    torch.testing.assert_close(middle[told], place_code(facts.middle[told]), atol=1e-4, rtol=0)
+
+
+def test_the_seg_head_learns_names_and_places_without_a_language_model() -> None:
+    workshop = Workshop.open()
+    phase = workshop.phases()["seg"]
+    steps = phase.steps()
+    first = next(steps).figures
+    means = train("seg", phase.parameters, Schedule(150, 3e-3), lambda _: next(steps))
+    assert first["place_error"] > 1 and means["place_error"] < 0.9
+    assert means["name_error"] < first["name_error"] / 3
 
 
 def test_batches_come_back_in_the_same_order_everywhere() -> None:

@@ -138,9 +138,30 @@ class Concepts(nn.Module):
 
     def read(self, states: Tensor, what: str) -> Tensor:
         """What states [n, d] of any size say of one of READS."""
+        return _even(states) @ self._rows(what).T / AMPLITUDE
+
+    def write(
+        self, facts: Facts, embeddings: Tensor, looks: Tensor, place_error: Tensor, draw: torch.Generator
+    ) -> Tensor:
+        """What states [n, d] of about unit mean square have of these facts; what is not told adds nothing.
+        looks [n, 1]: how far they go along each word. place_error [n, 1]: root mean square of what is wrong
+        with the code of their place, drawn with `draw`."""
+        towards = F.normalize(embeddings[self.words], dim=-1)
+        first, said = 0, towards.new_zeros(len(facts), towards.shape[1])
+        for words, known in zip(LOOKS.values(), facts.looks.unbind(1), strict=True):
+            said += looks * towards[first + known.clamp(min=0)] * (known >= 0)[:, None]
+            first += len(words)
+        code = place_code(facts.middle)
+        wrong = torch.randn(code.shape, generator=draw) * place_error
+        for what, told in (("middle", code + wrong), ("way", facts.way), ("area", facts.area[:, None])):
+            said += AMPLITUDE * told.nan_to_num() @ self._rows(what)
+        return said
+
+    def _rows(self, what: str) -> Tensor:
+        """The directions of one of READS."""
         names = list(READS)
         start = sum(READS[name] for name in names[: names.index(what)])
-        return _even(states) @ self.directions[start : start + READS[what]].T / AMPLITUDE
+        return self.directions[start : start + READS[what]]
 
     def error(self, states: Tensor, what: str, told: Tensor) -> Tensor:
         """Mean square error of what is read, in parts of what knowing nothing has; nan is not told."""

@@ -23,19 +23,16 @@ from unipixel.data.readers.made_up import Place, SceneObjects, draw
 from unipixel.data.registry import Dataset
 from unipixel.data.sample import Masks, Sample
 from unipixel.data.synthetic.scene import Scene
-from unipixel.data.synthetic.shapes import ALL_SHAPES
-from unipixel.data.synthetic.world import ALL_COLOURS
 from unipixel.errors import LeftOut, SampleUnusable
 from unipixel.model.backbone import VisualFeatures
 from unipixel.model.inputs import Inputs
-from unipixel.model.sam2 import PromptEncoder
 from unipixel.model.unipixel import UniPixel
 from unipixel.processing.processor import Processor
 from unipixel.training.examples import Supervised, join_supervised, supervise
 from unipixel.training.tiny.concepts import LOOKS, NO_FACTS, Concepts, Facts, weigh
 from unipixel.training.tiny.loop import StepResult
-from unipixel.training.tiny.marks import marks_of
-from unipixel.training.tiny.names import THING, NameTable, with_places
+from unipixel.training.tiny.marks import Decision, decision_of, marks_of
+from unipixel.training.tiny.names import THING, NameTable, Told, spread_of_tokens, wanted_tokens
 from unipixel.training.tiny.scenes import WHOLE, endless, numbers_of, replayed
 
 MIDDLE = 3
@@ -45,27 +42,17 @@ VISITS, KEPT = 2, 40
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a `<|seg|>` shall say. name: as NameTable takes it. place: (x, y) in shares of the sides where the
-    first shown frame has the one thing that is meant, else None. thing: its place in the scene, if it is
-    one."""
-
-    name: str
-    place: tuple[float, float] | None
-    thing: int | None = None
-
-
-@dataclass(frozen=True)
 class SpokenBatch:
     """Conversations, and for each of their `<|seg|>`, in order, what it shall say; None where that cannot be
     told. asked: the facts of all others, in that order. marked int [n, 2]: sample and place of the tokens
-    that speak of a thing, and marks: its facts."""
+    that speak of a thing, and marks: its facts. decisions: between options, with their samples."""
 
     what: Supervised
     told: tuple[Told | None, ...]
     asked: Facts
     marked: Tensor
     marks: Facts
+    decisions: tuple[tuple[int, Decision], ...]
 
 
 @dataclass(frozen=True)
@@ -91,6 +78,7 @@ def draw_talk(plan: TalkPlan, processor: Processor, first: int) -> SpokenBatch:
     asked: list[Facts] = [NO_FACTS]
     marked: list[tuple[int, int]] = []
     marks: list[Facts] = [NO_FACTS]
+    decisions: list[tuple[int, Decision]] = []
     own = numbers_of(plan.shard, plan.size)
     index = first + own.start
     while len(items) < len(own):
@@ -102,10 +90,13 @@ def draw_talk(plan: TalkPlan, processor: Processor, first: int) -> SpokenBatch:
             continue
         finally:
             index += 1
-        scene = scene_of(sample)
-        found = marks_of(sample, conversation, scene, what.inputs.token_ids[0].tolist(), processor.tokenizer)
+        scene, token_ids = scene_of(sample), what.inputs.token_ids[0].tolist()
+        found = marks_of(sample, conversation, scene, token_ids, processor.tokenizer)
         marked += [(len(items), mark.token) for mark in found]
         marks.append(Facts.of(scene, [mark.thing for mark in found], conversation.frames))
+        decision = decision_of(token_ids, processor.tokenizer)
+        if decision is not None:
+            decisions.append((len(items), decision))
         items.append(what)
         if conversation.targets is not None:
             meant = tell(sample, conversation.frames, conversation.targets)
@@ -117,6 +108,7 @@ def draw_talk(plan: TalkPlan, processor: Processor, first: int) -> SpokenBatch:
         Facts.join(asked),
         torch.tensor(marked, dtype=torch.long).view(-1, 2),
         Facts.join(marks),
+        tuple(decisions),
     )
 
 
@@ -174,7 +166,7 @@ class LanguagePhase:
 
     Beside the text it is taught by what states say of things (`concepts`): the last ones that ask for masks,
     which the decoder's hidden tokens come from, and those in the middle of the decoder where the
-    conversation speaks of a thing.
+    conversation speaks of a thing, or is about to choose an option.
     """
 
     model: UniPixel
@@ -220,6 +212,7 @@ class LanguagePhase:
         for what, result in (
             ("marks", self.read(middle[batch.marked.unbind(1)], batch.marks)),
             ("asks", self.ask(last, batch)),
+            ("options", self.decide(middle, last, batch)),
         ):
             if result is not None:
                 loss = loss + result.loss
@@ -247,6 +240,23 @@ class LanguagePhase:
         figures["middle"] = errors["middle"].item()
         return StepResult(weigh(errors), figures)
 
+    def decide(self, middle: Tensor, last: Tensor, batch: SpokenBatch) -> StepResult | None:
+        """How unlike the words of the right option states are that are about to name one: what it says must
+        be known before its letter is, and the letter alone teaches that slowly (docs/log.md)."""
+        if not batch.decisions:
+            return None
+        words = F.normalize(self.model.backbone.head.weight.detach(), dim=-1)
+        errors, right, letters = [], 0, 0
+        for sample, decision in batch.decisions:
+            meant = torch.stack([words[list(option)].mean(0) for option in decision.options])
+            likeness = meant @ F.rms_norm(middle[sample, decision.token].float(), middle.shape[-1:])
+            errors.append(F.cross_entropy(likeness, torch.tensor(decision.right)))
+            right += int(likeness.argmax()) == decision.right
+            said = self.model.backbone.speak(last[sample, decision.token]).argmax()
+            letters += int(said) == int(batch.what.inputs.token_ids[sample, decision.token + 1])
+        count = len(errors)
+        return StepResult(torch.stack(errors).mean(), {"meant": right / count, "letters": letters / count})
+
     def ask(self, last: Tensor, batch: SpokenBatch) -> StepResult | None:
         """The same of those that ask for masks, and how wrong the decoder's hidden tokens are."""
         told = [number for number, what in enumerate(batch.told) if what is not None]
@@ -261,24 +271,3 @@ class LanguagePhase:
         assert read is not None, "each has its facts"
         names = {"name_error": error[0].item(), "place_error": error[1:].mean().item()}
         return StepResult(read.loss + error.sum(), read.figures | names)
-
-
-@torch.no_grad()
-def wanted_tokens(table: NameTable, encoder: PromptEncoder, told: Sequence[Told]) -> Tensor:
-    """The hidden tokens [n, h, c] of names and places."""
-    named = table([what.name for what in told])
-    places = torch.tensor([what.place or (0.0, 0.0) for what in told]) * encoder.image_size - 0.5
-    placed = with_places(named, encoder, places)
-    has_place = torch.tensor([what.place is not None for what in told])
-    return torch.where(has_place[:, None, None], placed, named)
-
-
-@torch.no_grad()
-def spread_of_tokens(table: NameTable, encoder: PromptEncoder) -> Tensor:
-    """How far the hidden tokens of names and places lie from their means, [h]: mean squares. An error as
-    large as that says nothing."""
-    names = table([f"{colour} {shape}" for colour in ALL_COLOURS for shape in ALL_SHAPES])
-    across = torch.linspace(0, encoder.image_size - 1, 9)
-    places = torch.cartesian_prod(across, across)
-    placed = with_places(names[:1].expand(len(places), -1, -1), encoder, places)
-    return torch.cat([names.var(0)[:1], placed.var(0)[1:]]).mean(-1)

@@ -1,5 +1,5 @@
-"""Where a conversation speaks of a thing that it has told apart: the tokens at which a reader could know
-which it is."""
+"""Where a conversation speaks of a thing that it has told apart, and where it is about to choose: the tokens
+at which a reader could know which thing, and which option, it is."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from unipixel.processing.tokenizer import Tokenizer
 
 NOUNS: Mapping[str, str] = {name + end: name for name in (*ALL_SHAPES, "thing") for end in ("", "s")}
 ADJECTIVES = {*ALL_COLOURS, *PATTERNS}
+LETTERS = ("A", "B", "C", "D")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,16 @@ class Mark:
 
     token: int
     thing: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The token behind which the letter of an option is said, by its place in the conversation; the token ids
+    of the options' texts; and which of them is right."""
+
+    token: int
+    options: tuple[tuple[int, ...], ...]
+    right: int
 
 
 def marks_of(
@@ -52,6 +63,22 @@ def marks_of(
         *_named(scene, conversation.frames, words),
         *_numbered(words, pointed, _remembered(sample, conversation)),
     ]
+
+
+def decision_of(token_ids: Sequence[int], tokenizer: Tokenizer) -> Decision | None:
+    """Where a conversation answers a question with options; None where it does not."""
+    words = [tokenizer.decode([token]) for token in token_ids]
+    letters = [place for place, word in enumerate(words) if word in LETTERS]
+    starts = [place for place in letters if words[place - 1] == "("]
+    answers = [place for place in letters if words[place - 1] == " ("]  # within a line
+    if not starts or not answers:
+        return None
+    options = []
+    for start in starts:
+        end = next(end for end in range(start, len(words)) if "\n" in words[end])
+        options.append(tuple(token_ids[start + 2 : end]))
+    answer = answers[-1]
+    return Decision(answer - 1, tuple(options), LETTERS.index(words[answer]))
 
 
 def _named(scene: Scene, frames: Sequence[int], words: Sequence[str]) -> Iterator[Mark]:

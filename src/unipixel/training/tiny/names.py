@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -54,3 +57,35 @@ def points_as_hidden(encoder: PromptEncoder, points: Tensor, labels: Tensor, num
     """Clicks or boxes [n, P, 2] in the form in which the language model says them: hidden tokens
     [n, h, c]."""
     return encoder.encode_points(points, labels, pad=True)[:, :num_tokens]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a `<|seg|>` shall say. name: as NameTable takes it. place: (x, y) in shares of the sides where the
+    first shown frame has the one thing that is meant, else None. thing: its place in the scene, if it is
+    one."""
+
+    name: str
+    place: tuple[float, float] | None
+    thing: int | None = None
+
+
+@torch.no_grad()
+def wanted_tokens(table: NameTable, encoder: PromptEncoder, told: Sequence[Told]) -> Tensor:
+    """The hidden tokens [n, h, c] of names and places."""
+    named = table([what.name for what in told])
+    places = torch.tensor([what.place or (0.0, 0.0) for what in told]) * encoder.image_size - 0.5
+    placed = with_places(named, encoder, places)
+    has_place = torch.tensor([what.place is not None for what in told])
+    return torch.where(has_place[:, None, None], placed, named)
+
+
+@torch.no_grad()
+def spread_of_tokens(table: NameTable, encoder: PromptEncoder) -> Tensor:
+    """How far the hidden tokens of names and places lie from their means, [h]: mean squares. An error as
+    large as that says nothing."""
+    names = table([f"{colour} {shape}" for colour in ALL_COLOURS for shape in ALL_SHAPES])
+    across = torch.linspace(0, encoder.image_size - 1, 9)
+    places = torch.cartesian_prod(across, across)
+    placed = with_places(names[:1].expand(len(places), -1, -1), encoder, places)
+    return torch.cat([names.var(0)[:1], placed.var(0)[1:]]).mean(-1)

@@ -33,6 +33,7 @@ from unipixel.training.tiny.model import SIDE, make_config, make_tokenizer
 from unipixel.training.tiny.names import NameTable
 from unipixel.training.tiny.places import align_places
 from unipixel.training.tiny.scenes import WHOLE, BatchPlan
+from unipixel.training.tiny.seg_phase import SegHeadPhase
 from unipixel.training.tiny.visual_phase import STATE_SIZE, VisualPhase
 
 SEED = 0
@@ -48,8 +49,8 @@ CLIP_KINDS = (
 FIRST_WORDS = (
     *(("made_up_names", "1", 4.0), ("made_up_relations", "1", 3.0), ("made_up_reasoning", "1", 1.5)),
     *(("made_up_long", "1", 1.0), ("made_up_regions", "1", 2.0), ("made_up_region_memory", "1", 1.5)),
-    *(("made_up_region_choices", "1", 2.5), ("made_up_pixelqa", "1", 2.5)),
-    *(("made_up_clips", "1", 1.5), ("made_up_talk", "1", 1.0)),
+    *(("made_up_region_choices", "1", 4.0), ("made_up_pixelqa", "1", 2.5)),
+    *(("made_up_clips", "1", 2.0), ("made_up_talk", "1", 1.0)),
 )
 """What the language model talks about at first: single frames are short, and nothing moves. Data sets,
 numbers of frames, and how often."""
@@ -64,10 +65,10 @@ TALK = (
     ("made_up_regions", "2-8", 1.5),
     ("made_up_regions", "1", 0.5),
     ("made_up_region_memory", "2-8", 1.5),
-    ("made_up_region_choices", "2-8", 2.0),
+    ("made_up_region_choices", "2-8", 3.5),
     ("made_up_pixelqa", "2-8", 2.0),
     ("made_up_pixelqa", "1", 0.5),
-    ("made_up_clips", "2-8", 3.0),
+    ("made_up_clips", "2-8", 4.0),
     ("made_up_talk", "2-8", 1.0),
     ("made_up_talk", "1", 0.5),
 )
@@ -94,6 +95,7 @@ class Budget:
     clips: Schedule = field(default_factory=lambda: Schedule(750, 7e-4, floor=0.1))
     easy_view: Schedule = field(default_factory=lambda: Schedule(200, 2e-3, floor=0.6))
     view: Schedule = field(default_factory=lambda: Schedule(1500, 2e-3))
+    seg: Schedule = field(default_factory=lambda: Schedule(1500, 3e-3))
     first_words: Schedule = field(default_factory=lambda: Schedule(1000, 1.5e-3, floor=0.6))
     language: Schedule = field(default_factory=lambda: Schedule(1500, 1.5e-3))
 
@@ -150,6 +152,7 @@ class Workshop:
             "clips": masks(scenes(3, 8, 4, LIVELY_WORLD), CLIP_KINDS),
             "easy_view": VisualPhase(model, self.concepts, scenes(11, 64, 2, EASY_WORLD), pixels),
             "view": VisualPhase(model, self.concepts, scenes(12, 64, 2, LIVELY_WORLD), pixels),
+            "seg": SegHeadPhase(model, self.table, self.concepts, SEED),
             "first_words": talk(talk_plan(FIRST_WORDS, 64, 14)),
             "language": talk(talk_plan(TALK, 48, 0)),
         }
