@@ -220,9 +220,12 @@ def test_numbers_are_known_behind_what_introduces_them() -> None:
 def test_a_decision_is_the_letter_of_one_of_the_options() -> None:
     tokenizer = make_tokenizer()
     asked = "Which way does [7] go?\nOptions:\n(A) left\n(B) a red star\nReply with nothing but an option.\n"
-    decision = decision_of(tokenizer.encode(asked + "The best option is (B) a red star\n"), tokenizer)
+    token_ids = tokenizer.encode(asked + "The best option is (B) a red star\n")
+    decision = decision_of(token_ids, tokenizer)
     assert decision is not None and decision.right == 1
-    assert [tokenizer.decode(list(option)) for option in decision.options] == [" left", " a red star"]
+    assert tokenizer.decode([token_ids[place] for place in decision.letters]) == "AB"
+    options = [tokenizer.decode([token_ids[place] for place in option]) for option in decision.options]
+    assert options == [" left", " a red star"]
     said = tokenizer.encode(asked + "The best option is (")
     assert decision.token == len(said) - 1
     assert decision_of(tokenizer.encode(asked + "To the left.\n"), tokenizer) is None

@@ -4,9 +4,10 @@ mask decoder already understands: names and places. The decoder itself is not ru
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,6 +54,17 @@ class SpokenBatch:
     marked: Tensor
     marks: Facts
     decisions: tuple[tuple[int, Decision], ...]
+
+
+@dataclass(frozen=True)
+class Thought:
+    """States [B, L, d]: the last ones, those behind layer MIDDLE and those behind the next; and the positions
+    of tokens, as the language model has them."""
+
+    last: Tensor
+    middle: Tensor
+    later: Tensor
+    positions: Tensor
 
 
 @dataclass(frozen=True)
@@ -201,7 +213,8 @@ class LanguagePhase:
 
     def step(self, batch: SpokenBatch, seen: VisualFeatures) -> StepResult:
         inputs, labels = batch.what.inputs, batch.what.targets.labels[:, 1:]
-        last, middle = self.think(inputs, seen)
+        thought = self.think(inputs, seen)
+        last, middle = thought.last, thought.middle
         counted = labels != IGNORE_INDEX
         errors = F.cross_entropy(
             self.model.backbone.speak(last[:, :-1][counted]), labels[counted], reduction="none"
@@ -212,25 +225,26 @@ class LanguagePhase:
         for what, result in (
             ("marks", self.read(middle[batch.marked.unbind(1)], batch.marks)),
             ("asks", self.ask(last, batch)),
-            ("options", self.decide(middle, last, batch)),
+            ("options", self.decide(thought, batch)),
         ):
             if result is not None:
                 loss = loss + result.loss
                 figures |= {f"{what}_{name}": value for name, value in result.figures.items()}
         return StepResult(loss, figures)
 
-    def think(self, inputs: Inputs, seen: VisualFeatures) -> tuple[Tensor, Tensor]:
-        """States [B, L, d] behind the last layer and behind layer MIDDLE, as the model comes to them."""
+    def think(self, inputs: Inputs, seen: VisualFeatures) -> Thought:
+        """States as the model comes to them."""
         backbone = self.model.backbone
-        read = self.model.read(inputs, seen)
+        read, positions = self.model.read(inputs, seen), backbone.positions(inputs)
         thought = backbone.text(
             inputs_embeds=read.tokens,
-            position_ids=backbone.positions(inputs),
+            position_ids=positions,
             attention_mask=inputs.attention_mask,
             use_cache=False,
             output_hidden_states=True,
         )
-        return thought.last_hidden_state, thought.hidden_states[MIDDLE]
+        states = thought.hidden_states
+        return Thought(thought.last_hidden_state, states[MIDDLE], states[MIDDLE + 1], positions)
 
     def read(self, states: Tensor, facts: Facts) -> StepResult | None:
         """How wrong states [n, d] are of the things that they stand for."""
@@ -240,22 +254,62 @@ class LanguagePhase:
         figures["middle"] = errors["middle"].item()
         return StepResult(weigh(errors), figures)
 
-    def decide(self, middle: Tensor, last: Tensor, batch: SpokenBatch) -> StepResult | None:
-        """How unlike the words of the right option states are that are about to name one: what it says must
-        be known before its letter is, and the letter alone teaches that slowly (docs/log.md)."""
+    def decide(self, thought: Thought, batch: SpokenBatch) -> StepResult | None:
+        """How an option is chosen, in steps, each of which is taught; the letter alone teaches none of them
+        (docs/log.md). In the middle, the state that is about to name an option is like the words of the
+        right one, and the words of options are like their letters. The first head of the next layer looks
+        from there at the words that it is like. Behind it, the state is like that letter."""
         if not batch.decisions:
             return None
         words = F.normalize(self.model.backbone.head.weight.detach(), dim=-1)
-        errors, right, letters = [], 0, 0
+        middle, later = (
+            F.rms_norm(states.float(), states.shape[-1:]) for states in (thought.middle, thought.later)
+        )
+        looks = self.first_looks(thought)
+        errors, meant, said = [], 0, 0
         for sample, decision in batch.decisions:
-            meant = torch.stack([words[list(option)].mean(0) for option in decision.options])
-            likeness = meant @ F.rms_norm(middle[sample, decision.token].float(), middle.shape[-1:])
-            errors.append(F.cross_entropy(likeness, torch.tensor(decision.right)))
-            right += int(likeness.argmax()) == decision.right
-            said = self.model.backbone.speak(last[sample, decision.token]).argmax()
-            letters += int(said) == int(batch.what.inputs.token_ids[sample, decision.token + 1])
-        count = len(errors)
-        return StepResult(torch.stack(errors).mean(), {"meant": right / count, "letters": letters / count})
+            token_ids, place, right = batch.what.inputs.token_ids[sample], decision.token, decision.right
+            contents = torch.stack([words[token_ids[list(option)]].mean(0) for option in decision.options])
+            letters = words[token_ids[list(decision.letters)]]
+            texts = [(number, at) for number, option in enumerate(decision.options) for at in option]
+            owner, owned = torch.tensor(texts).unbind(1)
+            likeness = contents @ middle[sample, place]
+            looked = looks(sample, place)
+            errors += [
+                F.cross_entropy(likeness, torch.tensor(right)),
+                F.cross_entropy(middle[sample, owned] @ letters.T, owner),
+                -looked[list(decision.options[right])].logsumexp(0),
+                F.cross_entropy(letters @ later[sample, place], torch.tensor(right)),
+            ]
+            meant += int(likeness.argmax()) == right
+            letter = self.model.backbone.speak(thought.last[sample, place]).argmax()
+            said += int(letter) == int(token_ids[place + 1])
+        count = len(batch.decisions)
+        each = torch.stack(errors).view(count, -1).mean(0)
+        figures = dict(zip(("meaning", "owned", "looked", "copied"), each.tolist(), strict=True))
+        return StepResult(each.sum(), figures | {"meant": meant / count, "letters": said / count})
+
+    def first_looks(self, thought: Thought) -> Callable[[int, int], Tensor]:
+        """Logarithms [L] of where the first head of layer MIDDLE + 1 looks, from a place of a sample."""
+        text: Any = self.model.backbone.text
+        layer = text.layers[MIDDLE]
+        attention, states = layer.self_attn, layer.input_layernorm(thought.middle)
+        cosines, sines = text.rotary_emb(states, thought.positions)
+
+        def first_head(projection: nn.Linear) -> Tensor:
+            width = attention.head_dim
+            head = F.linear(states, projection.weight[:width], projection.bias[:width])
+            ahead, behind = head.chunk(2, dim=-1)
+            turned: Tensor = head * cosines + torch.cat([-behind, ahead], dim=-1) * sines
+            return turned
+
+        queries, keys = first_head(attention.q_proj), first_head(attention.k_proj)
+
+        def looks(sample: int, place: int) -> Tensor:
+            likeness = keys[sample, : place + 1] @ queries[sample, place] * attention.scaling
+            return F.log_softmax(likeness, dim=0)
+
+        return looks
 
     def ask(self, last: Tensor, batch: SpokenBatch) -> StepResult | None:
         """The same of those that ask for masks, and how wrong the decoder's hidden tokens are."""

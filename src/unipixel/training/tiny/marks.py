@@ -38,11 +38,12 @@ class Mark:
 
 @dataclass(frozen=True)
 class Decision:
-    """The token behind which the letter of an option is said, by its place in the conversation; the token ids
-    of the options' texts; and which of them is right."""
+    """The token behind which the letter of an option is said, by its place in the conversation; where the
+    letters of the options are; the places of their texts; and which of them is right."""
 
     token: int
-    options: tuple[tuple[int, ...], ...]
+    letters: tuple[int, ...]
+    options: tuple[range, ...]
     right: int
 
 
@@ -73,12 +74,10 @@ def decision_of(token_ids: Sequence[int], tokenizer: Tokenizer) -> Decision | No
     answers = [place for place in letters if words[place - 1] == " ("]  # within a line
     if not starts or not answers:
         return None
-    options = []
-    for start in starts:
-        end = next(end for end in range(start, len(words)) if "\n" in words[end])
-        options.append(tuple(token_ids[start + 2 : end]))
+    ends = [next(end for end in range(start, len(words)) if "\n" in words[end]) for start in starts]
+    options = tuple(range(start + 2, end) for start, end in zip(starts, ends, strict=True))
     answer = answers[-1]
-    return Decision(answer - 1, tuple(options), LETTERS.index(words[answer]))
+    return Decision(answer - 1, tuple(starts), options, LETTERS.index(words[answer]))
 
 
 def _named(scene: Scene, frames: Sequence[int], words: Sequence[str]) -> Iterator[Mark]:

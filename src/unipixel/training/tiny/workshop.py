@@ -65,10 +65,11 @@ TALK = (
     ("made_up_regions", "2-8", 1.5),
     ("made_up_regions", "1", 0.5),
     ("made_up_region_memory", "2-8", 1.5),
-    ("made_up_region_choices", "2-8", 3.5),
+    ("made_up_region_choices", "2-8", 5.0),
+    ("made_up_region_choices", "1", 2.0),
     ("made_up_pixelqa", "2-8", 2.0),
     ("made_up_pixelqa", "1", 0.5),
-    ("made_up_clips", "2-8", 4.0),
+    ("made_up_clips", "2-8", 5.0),
     ("made_up_talk", "2-8", 1.0),
     ("made_up_talk", "1", 0.5),
 )
