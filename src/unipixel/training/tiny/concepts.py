@@ -1,6 +1,6 @@
 """What there is to know of a thing, as directions of the language model's states.
 
-Looks lie along the embeddings of their words, and places, ways and sizes along fixed directions. The tower's
+Looks and ways lie along the embeddings of their words, places and sizes along fixed directions. The tower's
 cells, the object memory, pointers and the language model's own states are all taught to be read the same way:
 a question's words then look like what they ask for from the first step on, and an answer is a copy
 (docs/log.md). Nothing of this is kept after training.
@@ -9,7 +9,7 @@ a question's words then look like what they ask for from the first step on, and 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,9 +25,13 @@ LOOKS: Mapping[str, tuple[str, ...]] = {"colour": ALL_COLOURS, "shape": ALL_SHAP
 WAVES = 4
 """A place is said by the sines and cosines of so many multiples of half a turn across the frame, per axis."""
 PLACE = 4 * WAVES
-READS: Mapping[str, int] = {"here": PLACE, "middle": PLACE, "way": 2, "area": 1, "cover": 1}
+READS: Mapping[str, int] = {"here": PLACE, "middle": PLACE, "area": 1, "cover": 1}
 """What is read, and how many numbers that is: where a cell or a pointer is; where the middle of a thing is;
-its way; its size; the share of a cell that it covers."""
+its size; the share of a cell that it covers."""
+HEADINGS = (("left", "right"), ("up", "down"))
+"""A way lies along the difference of such words, per axis."""
+WAY_AMPLITUDE = 5.0
+"""How far a state of unit mean square goes along it to say 1."""
 AMPLITUDE = 2.0
 """How far a state of unit mean square goes along a direction to say 1."""
 PACE = 4.0
@@ -114,16 +118,23 @@ def _measure(scene: Scene, thing: int, frames: Sequence[int]) -> list[float]:
 
 
 class Concepts(nn.Module):
-    """The words of looks in a vocabulary, and the directions of everything else in states of its width."""
+    """The words of looks and ways in a vocabulary, and the directions of everything else in states of its
+    width."""
 
     words: Tensor
+    headings: Tensor
     directions: Tensor
 
     def __init__(self, tokenizer: Tokenizer, width: int, seed: int) -> None:
         super().__init__()
-        words = [tokenizer.encode(f" {word}") for words in LOOKS.values() for word in words]
-        assert all(len(ids) == 1 for ids in words), "each of these words is one token"
-        self.register_buffer("words", torch.tensor([ids[0] for ids in words]))
+
+        def tokens(words: Iterable[str]) -> Tensor:
+            found = [tokenizer.encode(f" {word}") for word in words]
+            assert all(len(ids) == 1 for ids in found), "each of these words is one token"
+            return torch.tensor(found)[:, 0]
+
+        self.register_buffer("words", tokens(word for words in LOOKS.values() for word in words))
+        self.register_buffer("headings", torch.stack([tokens(words) for words in HEADINGS]))
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randn(width, sum(READS.values()), generator=generator)
         self.register_buffer("directions", torch.linalg.qr(drawn).Q.T)
@@ -153,9 +164,9 @@ class Concepts(nn.Module):
             first += len(words)
         code = place_code(facts.middle)
         wrong = torch.randn(code.shape, generator=draw) * place_error
-        for what, told in (("middle", code + wrong), ("way", facts.way), ("area", facts.area[:, None])):
+        for what, told in (("middle", code + wrong), ("area", facts.area[:, None])):
             said += AMPLITUDE * told.nan_to_num() @ self._rows(what)
-        return said
+        return said + WAY_AMPLITUDE * facts.way.nan_to_num() @ self._ways(embeddings)
 
     def _rows(self, what: str) -> Tensor:
         """The directions of one of READS."""
@@ -163,14 +174,14 @@ class Concepts(nn.Module):
         start = sum(READS[name] for name in names[: names.index(what)])
         return self.directions[start : start + READS[what]]
 
+    def _ways(self, embeddings: Tensor) -> Tensor:
+        """Right and down as directions [2, d]."""
+        backward, forward = embeddings[self.headings].unbind(1)
+        return F.normalize(forward - backward, dim=-1)
+
     def error(self, states: Tensor, what: str, told: Tensor) -> Tensor:
         """Mean square error of what is read, in parts of what knowing nothing has; nan is not told."""
-        known = ~told.isnan()
-        if not known.any():
-            return states.new_zeros(())
-        read = self.read(states, what)
-        squares = (read - told.nan_to_num()).square() * known
-        return squares.sum() / known.sum() / SPREAD[what]
+        return _wrong(self.read(states, what), told) / SPREAD[what]
 
     def compare(
         self, states: Tensor, embeddings: Tensor, facts: Facts
@@ -187,9 +198,17 @@ class Concepts(nn.Module):
                 errors[name] = F.cross_entropy(logits[known], wanted[known])
                 right[name] = (logits[known].argmax(1) == wanted[known]).float().mean().item()
         errors["middle"] = self.error(states, "middle", place_code(facts.middle))
-        errors["way"] = self.error(states, "way", facts.way)
+        ways = _even(states) @ self._ways(embeddings).T / WAY_AMPLITUDE
+        errors["way"] = _wrong(ways, facts.way) / SPREAD["way"]
         errors["area"] = self.error(states, "area", facts.area[:, None])
         return errors, right
+
+
+def _wrong(read: Tensor, told: Tensor) -> Tensor:
+    """Mean square error; nan is not told."""
+    known = ~told.isnan()
+    squares = (read - told.nan_to_num()).square() * known
+    return squares.sum() / known.sum().clamp(min=1)
 
 
 def _even(states: Tensor) -> Tensor:
