@@ -15,7 +15,7 @@ from pathlib import Path
 
 from unipixel.errors import DataError, WeightsError
 
-BUNDLED = ("unipixel-tiny",)
+BUNDLED = ("unipixel-tiny", "unipixel-tiny-all")
 """Models that come with the package."""
 PUBLISHED = ("PolyU-ChenLab/UniPixel-3B", "PolyU-ChenLab/UniPixel-7B")
 """Published checkpoints on the model hub."""

@@ -50,6 +50,17 @@ def test_run_lengths_round_trip(mask: Mask) -> None:
     assert RLE.from_coco(json.loads(json.dumps(rle.to_coco()))) == rle
 
 
+@given(any_mask, st.data())
+def test_some_columns_are_decoded_alone(mask: Mask, data: st.DataObject) -> None:
+    last = data.draw(st.integers(1, mask.shape[1]))
+    first = data.draw(st.integers(0, last - 1))
+    rle = RLE.from_mask(mask)
+    assert (rle.decode_columns(first, last) == mask[:, first:last]).all()
+    for wrong in ((last, last), (-1, last), (first, mask.shape[1] + 1)):
+        with pytest.raises(PromptError, match="no columns"):
+            rle.decode_columns(*wrong)
+
+
 @given(any_mask)
 def test_uncompressed_counts_are_read(mask: Mask) -> None:
     flat = mask.T.ravel().astype(np.int8)

@@ -81,14 +81,23 @@ class RLE:
 
     def decode(self) -> Mask:
         """The mask as a boolean array [H, W]."""
-        runs = _runs(self.counts)
         mask = np.zeros((self.height, self.width), dtype=np.bool_)
+        runs = _runs(self.counts)
         if len(runs) > 1:
-            by_column = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(self.width, self.height)
             ends = np.cumsum(runs)
             first, last = int(ends[0]) // self.height, -(-int(ends[len(ends) // 2 * 2 - 1]) // self.height)
-            mask[:, first:last] = by_column[first:last].T  # turning the rest round would cost as much again
+            mask[:, first:last] = self.decode_columns(first, last)  # the others are empty: not turned round
         return mask
+
+    def decode_columns(self, first: int, last: int) -> Mask:
+        """The columns first … last - 1 as a boolean array [H, last - first], without decoding the others."""
+        if not 0 <= first < last <= self.width:
+            raise PromptError(f"no columns {first} to {last} in a mask {self.width} pixels wide")
+        runs = _runs(self.counts)
+        ends = np.clip(np.cumsum(runs), first * self.height, last * self.height)
+        lengths = np.diff(ends, prepend=first * self.height)
+        by_column = np.repeat(np.arange(len(runs)) % 2 == 1, lengths)
+        return by_column.reshape(last - first, self.height).T
 
     @property
     def runs(self) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ the published evaluation of MeViS, ReVOS, Ref-DAVIS17 and Ref-SAV (J_e, F_e = me
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unipixel.core.masks import RLE
-from unipixel.core.pixels import mask_to_box
+from unipixel.core.pages import keep_pages
+from unipixel.core.pixels import Mask, mask_to_box
 from unipixel.errors import PromptError, UniPixelError
 from unipixel.evaluation.metrics.boundary import around, boundary_matches, boundary_radius
 from unipixel.evaluation.metrics.region import as_masks
@@ -65,7 +66,7 @@ def score_clip(predicted: Masks, truth: Masks) -> ClipScore:
         raise PromptError(
             f"{len(predicted)} predicted and {len(truth)} true masks; give one of each for every frame."
         )
-    scores = [_score_frame(*pair) for pair in zip(_frames(predicted), _frames(truth), strict=True)]
+    scores = [_score_frame(*pair) for pair in zip(predicted, truth, strict=True)]
     return ClipScore(np.array([j for j, _ in scores]), np.array([f for _, f in scores]))
 
 
@@ -88,7 +89,7 @@ def score_clips(pairs: Iterable[tuple[Masks, Masks]], processes: int | None = No
     if processes == 1:
         return [score_clip(*pair) for pair in pairs]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=keep_pages) as pool:
         return list(pool.map(_score_pair, pairs))
 
 
@@ -101,23 +102,49 @@ def _score_pair(pair: tuple[Masks, Masks]) -> ClipScore:
     return score_clip(*pair)
 
 
-def _score_frame(predicted: NDArray[Any], truth: NDArray[Any]) -> tuple[float, float]:
+def _score_frame(predicted: RLE | NDArray[Any], truth: RLE | NDArray[Any]) -> tuple[float, float]:
     """(J, F) of masks [H, W], from the part of the frame that holds them."""
-    shown, true = as_masks(predicted, truth)
-    if shown.ndim != 2:
-        raise PromptError(
-            f"A clip's masks are [frames, height, width]; a frame of this one is {shown.shape}."
-        )
-    height, width = shown.shape
-    box = mask_to_box(shown | true)
-    if box is None:
+    if isinstance(predicted, RLE) and isinstance(truth, RLE) and _size(predicted) == _size(truth):
+        (height, width), cut = _size(predicted), _cut_runs(predicted, truth)
+    else:
+        shown, true = as_masks(_decoded(predicted), _decoded(truth))
+        if shown.ndim != 2:
+            raise PromptError(
+                f"A clip's masks are [frames, height, width]; a frame of this one is {shown.shape}."
+            )
+        (height, width), cut = shown.shape, _cut(shown, true)
+    if cut is None:
         return 1.0, 1.0
-    rows, columns = around(box, height, width)
-    shown, true = shown[rows, columns], true[rows, columns]
+    shown, true = cut
     j = np.count_nonzero(shown & true) / np.count_nonzero(shown | true)
     return j, boundary_matches(shown, true, boundary_radius(height, width)).f
 
 
-def _frames(masks: Masks) -> Iterator[NDArray[Any]]:
-    for mask in masks:
-        yield mask.decode() if isinstance(mask, RLE) else mask
+def _cut(shown: Mask, true: Mask) -> tuple[Mask, Mask] | None:
+    """What `around` the box of both there is; None if both are empty."""
+    box = mask_to_box(shown | true)
+    if box is None:
+        return None
+    part = around(box, *shown.shape)
+    return shown[part], true[part]
+
+
+def _cut_runs(shown: RLE, true: RLE) -> tuple[Mask, Mask] | None:
+    """The same of run lengths: whole frames are never there, which costs a third (benchmarks/README.md)."""
+    boxes = np.array([box for box in (shown.box, true.box) if box is not None])
+    if len(boxes) == 0:
+        return None
+    x1, y1 = (int(least) for least in boxes[:, :2].min(axis=0))
+    x2, y2 = (int(most) for most in boxes[:, 2:].max(axis=0))
+    rows, columns = around((x1, y1, x2, y2), *_size(shown))
+    parts = (mask.decode_columns(columns.start, columns.stop)[rows] for mask in (shown, true))
+    first, second = (np.ascontiguousarray(part) for part in parts)
+    return first, second
+
+
+def _decoded(mask: RLE | NDArray[Any]) -> NDArray[Any]:
+    return mask.decode() if isinstance(mask, RLE) else mask
+
+
+def _size(mask: RLE) -> tuple[int, int]:
+    return mask.height, mask.width

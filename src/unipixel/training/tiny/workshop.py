@@ -93,12 +93,12 @@ class Budget:
     clicks: Schedule = field(default_factory=lambda: Schedule(400, 1e-3, floor=0.5))
     stills: Schedule = field(default_factory=lambda: Schedule(1000, 9e-4, floor=0.5))
     pairs: Schedule = field(default_factory=lambda: Schedule(300, 6e-4, floor=0.6))
-    clips: Schedule = field(default_factory=lambda: Schedule(750, 7e-4, floor=0.1))
+    clips: Schedule = field(default_factory=lambda: Schedule(1200, 7e-4, floor=0.1))
     easy_view: Schedule = field(default_factory=lambda: Schedule(200, 2e-3, floor=0.6))
-    view: Schedule = field(default_factory=lambda: Schedule(1500, 2e-3))
-    seg: Schedule = field(default_factory=lambda: Schedule(1500, 3e-3))
-    first_words: Schedule = field(default_factory=lambda: Schedule(1000, 1.5e-3, floor=0.6))
-    language: Schedule = field(default_factory=lambda: Schedule(1500, 1.5e-3))
+    view: Schedule = field(default_factory=lambda: Schedule(1800, 2e-3))
+    seg: Schedule = field(default_factory=lambda: Schedule(1200, 3e-3))
+    first_words: Schedule = field(default_factory=lambda: Schedule(800, 1.5e-3, floor=0.6))
+    language: Schedule = field(default_factory=lambda: Schedule(2500, 1.5e-3))
 
 
 @dataclass(frozen=True)
