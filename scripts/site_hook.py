@@ -26,6 +26,7 @@ OUTSIDE = {
     "CONTRIBUTING.md": "contributing.md",
     "benchmarks/README.md": "benchmarks.md",
     "src/unipixel/checkpoints/unipixel-tiny/README.md": "unipixel-tiny.md",
+    "src/unipixel/checkpoints/unipixel-tiny-all/README.md": "unipixel-tiny-all.md",
 }
 """Files of the repository that are pages of the site, and their names there."""
 INSTEAD = {"README.md": "index.md", "docs": "index.md"}

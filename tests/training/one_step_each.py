@@ -15,6 +15,7 @@ from unipixel.training.recipes import get_recipe
 from unipixel.training.tiny.loop import Schedule
 from unipixel.training.tiny.make import STAGES, make
 from unipixel.training.tiny.scenes import WHOLE
+from unipixel.training.tiny.seg_phase import SegHeadPhase
 from unipixel.training.tiny.workshop import Budget, Phase, TalkPlan, Workshop
 
 SAMPLES = 4
@@ -25,6 +26,9 @@ def small_phases(workshop: Workshop, shard: Shard = WHOLE) -> dict[str, Phase]:
     """As they are, but with few samples a step."""
     small: dict[str, Phase] = {}
     for name, phase in open_phases(workshop, shard).items():
+        if isinstance(phase, SegHeadPhase):
+            small[name] = phase  # draws no scenes
+            continue
         size = {"size": SAMPLES} if isinstance(phase.plan, TalkPlan) else {"num_scenes": SAMPLES}
         small[name] = replace(phase, plan=replace(phase.plan, **size))
     return small

@@ -325,7 +325,8 @@ def test_a_stopped_run_goes_on_and_its_result_opens(tmp_path: Path, caplog: pyte
     answer = unipixel.load(folder).ask(np.zeros((48, 64, 3), dtype=np.uint8), "the red circle")
     assert answer.finish_reason in ("stop", "length")
     first = (folder / "model.safetensors").read_bytes()
-    for made in ("base", "tiny_1", "tiny_2", "tiny_3"):
+    assert len(first) < 20_000_000, "half precision"
+    for made in ("base", "tiny_1", "tiny_2", "tiny_3", folder.name):
         (tmp_path / made).rename(tmp_path / f"first_{made}")
     (tmp_path / "language.pt").unlink()
     make_in_steps(tmp_path)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unipixel.data.mixture import Shard
-from unipixel.loading import save
+from unipixel.loading import load, save
 from unipixel.model.checkpoint import initialise_own_parts
 from unipixel.predictor import Predictor
 from unipixel.training.distributed import World, join_world
@@ -22,7 +22,7 @@ from unipixel.training.tiny.workshop import SEED, Budget, Workshop
 
 log = logging.getLogger(__name__)
 
-BASE = "base"
+BASE, FINISHED = "base", "unipixel-tiny-all"
 STAGES = ("tiny_1", "tiny_2", "tiny_3")
 
 
@@ -37,7 +37,11 @@ def make(folder: Path, budget: Budget) -> Path:
         base = make_base(folder, budget, world)
         for stage in STAGES:
             make_stage(folder, stage, base)
-    return folder / STAGES[-1] / "whole"
+        finished = folder / FINISHED
+        if world.is_first and not finished.is_dir():
+            save(load(folder / STAGES[-1] / "whole", device="cpu"), finished, dtype=torch.float16)
+        world.barrier()
+    return finished
 
 
 def make_base(folder: Path, budget: Budget, world: World) -> Path:
