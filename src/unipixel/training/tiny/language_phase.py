@@ -312,7 +312,7 @@ class LanguagePhase:
         return looks
 
     def ask(self, last: Tensor, batch: SpokenBatch) -> StepResult | None:
-        """The same of those that ask for masks, and how wrong the decoder's hidden tokens are."""
+        """How wrong states that ask for masks are of what they mean, and the hidden tokens made of them."""
         told = [number for number, what in enumerate(batch.told) if what is not None]
         if not told:
             return None
