@@ -102,3 +102,14 @@ def test_the_room_of_an_animation_counts_all_frames(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(pictures, "ANIMATION_PIXELS", 5 * 16 * 16 - 1)
     with pytest.raises(MediaError, match="make a video of it"):
         Clip.open(file)
+
+
+def test_a_part_that_is_said_to_be_larger_than_memory_is_damage(tmp_path: Path) -> None:
+    """A box of a JPEG 2000 file with a length of 96 GB was a MemoryError."""
+    file = tmp_path / "long.jp2"
+    file.write_bytes(
+        b"\x00\x00\x00\x0cjP  \r\n\x87\n\x00\x00\x00\x14ftypjp2 \x00\x00\x00\x00jp2 "
+        b"\x00\x00\x00\x01jp2h\x00\x00\x00\x16ihdr"
+    )
+    with pytest.raises(MediaError, match="larger than memory"):
+        Clip.open(file)

@@ -92,6 +92,11 @@ def identify(path: Path) -> Image.Image | None:
         raise MediaError(
             f"{path}: the picture is too large, more than {MAX_PIXELS} pixels; scale it down."
         ) from error
+    except MemoryError as error:  # a length in the file that nothing is as long as
+        raise MediaError(
+            f"{path}: the picture is damaged (a part of it is said to be larger than memory); "
+            "fetch or save it again."
+        ) from error
     except _PICTURE_FAILURES as error:
         raise MediaError(f"{path}: the picture is damaged ({error}); fetch or save it again.") from error
     check_size(picture.width, picture.height, str(path))
